@@ -1,0 +1,172 @@
+package run
+
+import (
+	"time"
+
+	"orch/modules"
+	"orch/playbook/jinja/value"
+	"orch/playbook/source"
+)
+
+// An Event is something that happened in a run. Views (playbook/report) and the
+// journal see nothing else. Events arrive one at a time, in order.
+type Event interface{ event() }
+
+// A Sink receives the events of a run.
+type Sink func(Event)
+
+// Status is how a task ended on a host.
+type Status string
+
+// The statuses. Ignored failures are Failed with Ignored set, rescued ones with Rescued.
+const (
+	OK          Status = "ok"
+	Changed     Status = "changed"
+	Skipped     Status = "skipped"
+	Failed      Status = "failed"
+	Unreachable Status = "unreachable"
+)
+
+// RunStart opens a run.
+type RunStart struct {
+	Playbooks   []string
+	Check, Diff bool
+	Time        time.Time
+}
+
+// PlayStart opens a play, or a batch of it.
+type PlayStart struct {
+	Name           string
+	Hosts          []string
+	Pos            source.Pos
+	Batch, Batches int // from 1
+}
+
+// NoHosts says that a play matched none (Matched) or has none left.
+type NoHosts struct {
+	Play    string
+	Matched bool
+}
+
+// TaskStart opens a task for the hosts of a batch.
+type TaskStart struct {
+	ID      int    // numbers the tasks as they start, from 1
+	Name    string // templated as far as possible; the module's name if it has none
+	Role    string
+	Module  string
+	Handler bool
+	Pos     source.Pos
+	NoLog   bool
+	Check   bool
+	Tags    []string
+	Args    string // shown by some views; "" under no_log
+}
+
+// HostStart says that a host begins a task (item set in a loop), for the live view.
+type HostStart struct {
+	ID   int
+	Host string
+	Item string
+	Time time.Time
+}
+
+// HostLine is a line of output of a command that still runs.
+type HostLine struct {
+	ID         int
+	Host, Line string
+}
+
+// A Result is what a task, or one item of its loop, came to on a host.
+type Result struct {
+	Status       Status
+	Ignored      bool
+	Maybe        bool // check mode: only a run can tell
+	Unknown      bool // check mode: known after apply
+	Msg          string
+	Steps        []modules.StepResult
+	Diffs        []modules.Diff
+	Warnings     []string
+	Deprecations []string
+	Value        *value.Dict // what register stores, masked under no_log
+	Failure      *modules.Failure
+	Delegated    string // the host it was delegated to
+	Duration     time.Duration
+	Attempts     int
+	Cause        source.Diagnostic // for failures of templates and arguments
+}
+
+// ItemDone closes an item of a loop.
+type ItemDone struct {
+	ID     int
+	Host   string
+	Label  string
+	Result Result
+}
+
+// Retry says that an until loop goes on.
+type Retry struct {
+	ID               int
+	Host             string
+	Item             string
+	Attempt, Retries int
+	Result           Result
+}
+
+// TaskDone closes a task on a host.
+type TaskDone struct {
+	ID     int
+	Host   string
+	Result Result
+	// Loop: the items were reported before by ItemDone.
+	Loop bool
+}
+
+// Included says that a dynamic include brought tasks in for hosts.
+type Included struct {
+	File  string
+	Hosts []string
+	Label string
+}
+
+// Notified says that a host's task notified handlers.
+type Notified struct {
+	ID       int
+	Host     string
+	Handlers []string
+}
+
+// A Warning is a remark, said once per text and place.
+type Warning struct {
+	source.Diagnostic
+	Deprecated bool
+}
+
+// Counts are a host's line in the recap.
+type Counts struct {
+	OK, Changed, Unreachable, Failed, Skipped, Rescued, Ignored, Maybe int
+}
+
+// RunDone closes a run.
+type RunDone struct {
+	Recap       map[string]*Counts
+	Hosts       []string    // in the order of the recap
+	Stats       *value.Dict // set_stats, nil if none
+	Interrupted bool
+	Duration    time.Duration
+	// Pending are handlers that were notified and not run, by host.
+	Pending map[string][]string
+}
+
+func (RunStart) event()  {}
+func (PlayStart) event() {}
+func (NoHosts) event()   {}
+func (TaskStart) event() {}
+func (HostStart) event() {}
+func (HostLine) event()  {}
+func (ItemDone) event()  {}
+func (Retry) event()     {}
+func (TaskDone) event()  {}
+func (Included) event()  {}
+func (Notified) event()  {}
+func (Warning) event()   {}
+func (RunDone) event()   {}
