@@ -86,10 +86,7 @@ type Limits struct {
 }
 
 // A NamedArg is a keyword argument.
-type NamedArg struct {
-	Name string
-	Val  value.Value
-}
+type NamedArg = value.Named
 
 // Args are the arguments of a call, as written.
 type Args struct {

@@ -129,3 +129,9 @@ type List struct{ Items []Value }
 
 // NewList makes a list that owns items.
 func NewList(items ...Value) *List { return &List{Items: items} }
+
+// A Named is a keyword argument of a call.
+type Named struct {
+	Name string
+	Val  Value
+}
