@@ -9,6 +9,8 @@ import (
 	"embed"
 
 	"orch/modules"
+	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 )
 
 // A World is what a module manages.
@@ -35,6 +37,9 @@ type Spec struct {
 	modules.Entry
 	World World
 	Args  []Arg
+
+	source embed.FS
+	err    error
 }
 
 // An Arg is an argument of a module.
@@ -47,4 +52,30 @@ type Arg struct {
 	Secret   bool
 	Default  string
 	Choices  []string
+	// Options are the arguments of a dict, or of each dict in a list; nil for any.
+	Options []Arg
+
+	field string // name of the Go field
+	index []int  // of the Go field, through embedded structs
+	rest  bool   // takes every argument that has no field of its own
 }
+
+// Describe describes the modules of a table. What is wrong with a struct (an unknown
+// tag, a field type that has no meaning) is reported by NewRegistry.
+func Describe(table Table) []*Spec { return nil }
+
+// Decode makes the module's struct from a task's templated arguments, with
+// ansible-core 2.18's coercions and defaults, and checks it. at gives an argument's
+// place; it may be nil. All mistakes are reported; the module is nil if there is an Error.
+func (s *Spec) Decode(args *value.Dict, at func(name string) source.Pos) (any, source.Diagnostics) {
+	return nil, nil
+}
+
+// CheckLiteral checks what can be known before a run: unknown and missing arguments,
+// and the types and choices of those that are no templates.
+func (s *Spec) CheckLiteral(args *value.Dict, at func(name string) source.Pos, isTemplate func(value.Value) bool) source.Diagnostics {
+	return nil
+}
+
+// Arg returns the argument with that name or alias; nil if there is none.
+func (s *Spec) Arg(name string) *Arg { return nil }
