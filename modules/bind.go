@@ -97,7 +97,12 @@ func Run[V, T any](ctx context.Context, m Module[V, T], v V, t T, o Options) (Re
 		}
 		res.Steps = append(res.Steps, sr)
 	}
-	res.Skipped = res.Skipped || o.Check && acts > 0 && acts == len(plan.Steps)
+	res.Skipped = res.Skipped || o.Check && acts > 0 && acts == len(plan.Steps) && plan.Inner == nil
+	if plan.Inner != nil && res.Failure == nil {
+		inner, err := plan.Inner(ctx, t, o)
+		res.join(inner)
+		return res, failure(err, &res)
+	}
 	if err := encodeOut(plan.Out, &res, o.Check && len(plan.Steps) > 0); err != nil {
 		return res, err
 	}
@@ -105,6 +110,17 @@ func Run[V, T any](ctx context.Context, m Module[V, T], v V, t T, o Options) (Re
 		return res, verify(ctx, m, v, &res)
 	}
 	return res, nil
+}
+
+// join adds what an inner module came to. Its Out stands for both.
+func (r *Result) join(in Result) {
+	r.Changed, r.Maybe, r.Skipped = r.Changed || in.Changed, r.Maybe || in.Maybe, in.Skipped
+	if in.Msg != "" {
+		r.Msg = in.Msg
+	}
+	r.Warnings = append(r.Warnings, in.Warnings...)
+	r.Steps = append(r.Steps, in.Steps...)
+	r.Failure, r.Out, r.Unknown = in.Failure, in.Out, in.Unknown
 }
 
 // failure moves a *Failure into the result and hands any other error on.

@@ -43,6 +43,9 @@ type Plan[T any] struct {
 	// Skip, when set, says why there was nothing to be done that changed counts for
 	// (creates=, removes=, unsupported in check mode).
 	Skip string
+	// Inner, when set, runs another module after the steps (in check mode: plans it), and
+	// its result joins this one's: how an action hands over to a host module.
+	Inner func(ctx context.Context, t T, o Options) (Result, error)
 }
 
 // Effect says what running a step means for "changed".
