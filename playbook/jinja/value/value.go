@@ -14,8 +14,9 @@ package value
 
 import "math/big"
 
-// A Value is one of None, Bool, Int, *BigInt, Float, Str, Bytes, *List, Tuple, *Dict,
-// *Undefined, Unknown, Sealed or an Object. A nil Value is a bug, never a value.
+// A Value is one of None, Bool, Int, *BigInt, Float, Str, Markup, Bytes, *List, Tuple,
+// *Dict, *DictView, *Range, *Iterator, *BoundMethod, *Undefined, Unknown, Sealed or an
+// Object. A nil Value is a bug, never a value.
 type Value interface {
 	// Type is Python's name of the type: "str", "int", "NoneType", "dict" …
 	Type() string
@@ -51,6 +52,10 @@ type Str struct {
 	From *Origin
 }
 
+// Markup is text that needs no HTML escaping (markupsafe.Markup): a str whose operations
+// escape what they combine it with.
+type Markup string
+
 // An Origin is the place in a file where an author wrote a string. It is shared and
 // never modified.
 type Origin struct {
@@ -81,7 +86,12 @@ type Undefined struct {
 	Owner Value
 	// Hint is the whole message where the plain one says too little (undef(hint=…)).
 	Hint string
-	At   Place // where in a template the missing thing is named
+	// Key is the subscript when it was no string (Name is then its repr).
+	Key Value
+	// Lenient is set when the value may be printed, iterated, tested and compared, as
+	// Jinja's own default class allows; otherwise any use is an error.
+	Lenient bool
+	At      Place // where in a template the missing thing is named
 }
 
 // A Place is a position in a template's source, from 1; the zero Place is unknown.
@@ -116,6 +126,7 @@ func (Int) Type() string        { return "int" }
 func (*BigInt) Type() string    { return "int" }
 func (Float) Type() string      { return "float" }
 func (Str) Type() string        { return "str" }
+func (Markup) Type() string     { return "Markup" }
 func (Bytes) Type() string      { return "bytes" }
 func (Tuple) Type() string      { return "tuple" }
 func (*List) Type() string      { return "list" }
