@@ -59,6 +59,12 @@ type Options struct {
 	// Finalize, if set, is applied to every printed value before it becomes text.
 	Finalize func(value.Value) (value.Value, error)
 
+	// Concat, if set, makes the value of what was printed: by a template (Native), a macro, a
+	// caller, a set block or a filter block. nodes are the finalized values of {{ }} and the
+	// texts between them, never an empty one; it must not keep nodes. Without it the value is
+	// their text. It is Jinja2's environment.concat, which Ansible replaces.
+	Concat func(nodes []value.Value) (value.Value, error)
+
 	// Filters, Tests and Globals add to and override Jinja2's own. Names may be dotted.
 	Filters map[string]*Filter
 	Tests   map[string]*Test

@@ -66,7 +66,13 @@ type Origin struct {
 	// in the file as they are in the string, indented by Indent characters.
 	Block  bool
 	Indent int
+	// Marks are the points where file and string part company otherwise: escapes, folded
+	// and continued lines. Between two of them they run in step. Usually nil.
+	Marks []Mark
 }
+
+// A Mark says that the character at Offset of a string stands at Line and Col.
+type Mark struct{ Offset, Line, Col int32 }
 
 // S makes a string that is data.
 func S(s string) Str { return Str{S: s} }
