@@ -50,6 +50,10 @@ type Str struct {
 	// From says where an author wrote this very string; nil for data and for every
 	// computed string. Only a string with From may be evaluated as a template.
 	From *Origin
+	// Text marks the result of a filter whose text is to stay text for the layer above
+	// (Ansible's to_json and its like, which would otherwise be read as a literal). The
+	// language gives it no meaning; like From it is handed on by a bare reference only.
+	Text bool
 }
 
 // Markup is text that needs no HTML escaping (markupsafe.Markup): a str whose operations
