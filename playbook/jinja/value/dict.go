@@ -49,6 +49,8 @@ func hashOf(v Value) (hashKey, error) {
 	switch v := v.(type) {
 	case Str:
 		return hashKey{kind: 's', text: v.S}, nil
+	case Markup:
+		return hashKey{kind: 's', text: string(v)}, nil
 	case Int:
 		return hashKey{kind: 'i', num: int64(v)}, nil
 	case Bool:
@@ -85,15 +87,15 @@ func hashOf(v Value) (hashKey, error) {
 	case Object:
 		return hashKey{kind: 'o', text: fmt.Sprintf("%p", v)}, nil
 	}
-	return hashKey{}, fmt.Errorf("unhashable type: '%s'", v.Type())
+	return hashKey{}, typeErr("unhashable type: '%s'", v.Type())
 }
 
 // Len is the number of entries.
 func (d *Dict) Len() int { return len(d.keys) - d.holes }
 
 func (d *Dict) find(k Value) (int, error) {
-	if s, ok := k.(Str); ok {
-		return d.findStr(s.S), nil
+	if s, ok := text(k); ok {
+		return d.findStr(s), nil
 	}
 	h, err := hashOf(k)
 	if err != nil {
