@@ -33,11 +33,14 @@ type Cmd struct {
 	Stdin  io.Reader
 	Stdout io.Writer
 	Stderr io.Writer
+	// Umask, if set, is the umask of the process.
+	Umask *int
 	// TTY asks for a terminal (the PTY capability); stderr then arrives on Stdout.
 	TTY bool
 }
 
-// A Process is a started command.
+// A Process is a started command. A program or folder that is not there is an error that
+// satisfies errors.Is(err, fs.ErrNotExist), of Start or of Wait.
 type Process interface {
 	// Wait waits for the end and for all output. The exit code is an answer, not an
 	// error; a process ended by a signal has 128+n. Lost connections and cancelled
@@ -58,10 +61,3 @@ type Dialer interface {
 	Dial(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
-// A Lost error says that the connection went away: the host is unreachable. Started is
-// set when a request may have begun: its outcome is then unknown and it is never repeated.
-type Lost struct {
-	Host    string
-	Started bool
-	Err     error
-}

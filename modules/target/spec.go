@@ -1,0 +1,62 @@
+package target
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"orch/modules"
+	"orch/transport"
+)
+
+// A HostSpec says how a host is reached, with every connection variable resolved. It is
+// comparable: two tasks with the same HostSpec share one connection and one helper.
+type HostSpec struct {
+	Name    string // in the inventory, for messages
+	Address string // ansible_host; "" is Name
+	Port    int    // ansible_port; 0 is what ssh's configuration says, or 22
+	User    string // ansible_user; "" is what ssh's configuration says, or this user
+
+	// Connection is ansible_connection: "ssh", "smart" (ssh), "paramiko_ssh" (ssh) or
+	// "local"; "" is ssh. Any other is refused by name.
+	Connection string
+
+	Password string // ansible_password, ansible_ssh_pass
+	KeyFile  string // ansible_ssh_private_key_file; "" is what ssh would try
+
+	// SSHArgs, CommonArgs and ExtraArgs are ansible_ssh_args, ansible_ssh_common_args and
+	// ansible_ssh_extra_args as written; see ssh.ParseArgs for what is understood.
+	SSHArgs, CommonArgs, ExtraArgs string
+
+	// HostKeys is "strict", "accept-new" or "off"; "" is what ssh's configuration says, or
+	// strict. ansible_host_key_checking: false is "off".
+	HostKeys string
+
+	ConnectTimeout time.Duration // ansible_ssh_timeout, ansible_timeout; 0 is 10 s
+	Retries        int           // ansible_ssh_retries: more attempts to connect
+
+	Become transport.Become // zero value: no become
+
+	// RemoteTmp is ansible_remote_tmp: where the helper and temporary files go; "" is
+	// ~/.cache/orch.
+	RemoteTmp string
+	// ShellExecutable is ansible_shell_executable; "" is /bin/sh.
+	ShellExecutable string
+	// NoHelper forces the Shell placement.
+	NoHelper bool
+}
+
+// PoolConfig is what the connections of a run share.
+type PoolConfig struct {
+	// Entries are the host modules; nil is host.Modules().
+	Entries []modules.Entry
+	// Warn receives warnings, each once per host and text; nil drops them.
+	Warn func(host, msg string)
+	// Passphrase asks for the passphrase of an encrypted key; nil: such keys are skipped
+	// unless an agent holds them.
+	Passphrase func(ctx context.Context, path string) (string, error)
+	// Helper opens the gzip-compressed helper for a Go architecture ("amd64") and returns
+	// the hex sha256 of its uncompressed bytes; fs.ErrNotExist if there is none. nil is
+	// the embedded ones.
+	Helper func(arch string) (sum string, open func() (io.ReadCloser, error), err error)
+}
