@@ -39,6 +39,9 @@ const (
 	TagPairs     = "!!pairs"
 	TagVault     = "!vault"
 	TagUnsafe    = "!unsafe"
+
+	tagMerge = "!!merge" // <<
+	tagValue = "!!value" // =, which PyYAML resolves and cannot construct
 )
 
 // A Node is a value of a YAML document and its place. Aliases are resolved: the node of

@@ -66,6 +66,7 @@ type parser struct {
 	size  map[*yaml.Node]int
 	total int // nodes made or reached so far
 	added int // of them by aliases
+	named map[string]*yaml.Node
 }
 
 func (p *parser) documents(data []byte) (docs []*Node) {
@@ -73,6 +74,11 @@ func (p *parser) documents(data []byte) (docs []*Node) {
 	if i := strings.IndexRune(string(data), 0); i >= 0 && len(data) > 0 {
 		p.diags = append(p.diags, syntaxError(p.file, data, p.lines, "control characters are not allowed"))
 		return nil
+	}
+	// YAML 1.1 as PyYAML's scanner has it knows the escape \/, the library does not; the
+	// columns behind one on its line are two too high.
+	if bytes.Contains(data, []byte(`\/`)) && yaml.Unmarshal(data, &yaml.Node{}) != nil {
+		data = bytes.ReplaceAll(data, []byte(`\/`), []byte(`\x2f`))
 	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	for {
@@ -89,6 +95,7 @@ func (p *parser) documents(data []byte) (docs []*Node) {
 			continue
 		}
 		p.done, p.size, p.total, p.added = map[*yaml.Node]*Node{}, map[*yaml.Node]int{}, 0, 0
+		p.named = map[string]*yaml.Node{}
 		docs = append(docs, p.node(doc.Content[0]))
 	}
 }
@@ -119,7 +126,7 @@ func (p *parser) node(y *yaml.Node) *Node {
 	before := p.total
 	p.total++
 	if y.Anchor != "" {
-		p.done[y] = nil
+		p.anchor(y)
 	}
 	var n *Node
 	switch y.Kind {
@@ -130,10 +137,32 @@ func (p *parser) node(y *yaml.Node) *Node {
 	default:
 		n = p.scalar(y)
 	}
+	if n.Tag == tagValue || n.Tag == tagMerge {
+		p.diags.Errorf(n.Pos(), "could not determine a constructor for %q", n.Text).Hint = "put the value in quotes"
+		n.Tag = TagStr
+	}
 	if y.Anchor != "" {
 		p.done[y], p.size[y] = n, p.total-before
 	}
 	return n
+}
+
+// anchor notes the name of a node; PyYAML refuses a name given twice.
+func (p *parser) anchor(y *yaml.Node) {
+	p.done[y] = nil
+	if first := p.named[y.Anchor]; first != nil {
+		d := p.diags.Errorf(*p.at(y.Line, y.Column), "found duplicate anchor %q", y.Anchor)
+		d.Related = []Diagnostic{{Pos: *p.at(first.Line, first.Column), Msg: "first given here"}}
+	}
+	p.named[y.Anchor] = y
+}
+
+// key makes the node of a key: there = is a string.
+func (p *parser) key(y *yaml.Node) *Node {
+	if y.Kind == yaml.ScalarNode && y.Style == 0 && y.Value == "=" {
+		y.Style = yaml.DoubleQuotedStyle
+	}
+	return p.node(y)
 }
 
 func (p *parser) alias(y *yaml.Node) *Node {
@@ -197,11 +226,11 @@ func (p *parser) mapping(y *yaml.Node) *Node {
 	var merged, own []Entry
 	for i := 0; i+1 < len(y.Content); i += 2 {
 		k := y.Content[i]
-		if k.Kind == yaml.ScalarNode && k.Tag == "!!merge" {
+		if k.Kind == yaml.ScalarNode && k.Tag == tagMerge {
 			merged = p.merge(merged, p.node(y.Content[i+1]))
 			continue
 		}
-		key := p.node(k)
+		key := p.key(k)
 		val := p.node(y.Content[i+1])
 		if key.Kind != ScalarNode {
 			p.badKey(key)
@@ -270,7 +299,7 @@ func (p *parser) unique(n *Node, merged, own []Entry) []Entry {
 			d.Rule, d.Len = "duplicate-key", len([]rune(e.Key.Text))
 			d.Related = []Diagnostic{{Pos: out[i].Key.Pos(), Msg: "first given here", Len: d.Len}}
 		}
-		out[i] = e
+		out[i].Value = e.Value
 	}
 	for _, e := range merged {
 		put(e, true)
@@ -295,10 +324,12 @@ func (p *parser) scalar(y *yaml.Node) *Node {
 	quoted := y.Style & (yaml.DoubleQuotedStyle | yaml.SingleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle)
 	n.Quoted = quoted != 0
 	switch {
-	case y.Style&yaml.TaggedStyle != 0 && y.Tag != "!!merge":
+	case y.Style&yaml.TaggedStyle != 0 && y.Tag != tagMerge:
 		n.Tag = p.tag(y, TagStr, TagInt, TagFloat, TagBool, TagNull, TagTimestamp, TagBinary, TagVault, TagUnsafe)
 	case n.Quoted:
 		n.Tag = TagStr
+	case y.Tag == tagMerge:
+		n.Tag = tagMerge
 	default:
 		n.Tag = resolve(y.Value)
 	}
@@ -306,10 +337,7 @@ func (p *parser) scalar(y *yaml.Node) *Node {
 	n.At = p.at(line, col)
 	p.locate(n, quoted, line, col)
 	switch n.Tag {
-	case TagStr, TagVault, TagUnsafe:
-		return n
-	case "!!value": // PyYAML: = is a string as a key, and an error as a value
-		n.Tag = TagStr
+	case TagStr, TagVault, TagUnsafe, tagValue, tagMerge:
 		return n
 	}
 	v, err := construct(n.Tag, n.Text)

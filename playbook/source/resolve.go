@@ -53,7 +53,7 @@ func resolve(text string) string {
 	case "~", "null", "Null", "NULL":
 		return TagNull
 	case "=":
-		return "!!value"
+		return tagValue
 	}
 	return TagStr
 }
@@ -78,7 +78,13 @@ func construct(tag, text string) (value.Value, error) {
 	case TagTimestamp:
 		return parseTime(text)
 	case TagBinary:
-		raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(text), ""))
+		// Python's decoder passes over what is not of the alphabet
+		raw, err := base64.StdEncoding.DecodeString(strings.Map(func(r rune) rune {
+			if r > 'z' || !strings.ContainsRune(base64Alphabet, r) {
+				return -1
+			}
+			return r
+		}, text))
 		if err != nil {
 			return nil, fmt.Errorf("!!binary wants base64: %w", err)
 		}
@@ -86,6 +92,8 @@ func construct(tag, text string) (value.Value, error) {
 	}
 	return nil, fmt.Errorf("could not determine a constructor for the tag %q", tag)
 }
+
+const base64Alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/="
 
 func parseInt(text string) (value.Value, error) {
 	s := strings.ReplaceAll(text, "_", "")

@@ -19,6 +19,8 @@ var (
 	unquotedOpen = regexp.MustCompile(`(?:^|[:\-]\s+)(?:[\w.-]+:\s+)?(\{\{)`)
 	forbidden    = regexp.MustCompile("(?:^\\s*|[:\\-]\\s+)([@`%])")
 	afterQuote   = regexp.MustCompile(`(?:[:\-]\s+|=)(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')[ \t]*([^\s#,\]}:"'])`)
+	badEscape    = regexp.MustCompile(`^(?:[^\\]|\\[0abt\tnvfre "/\\N_LPxuU])*?(\\[^0abt\tnvfre "/\\N_LPuUx]|\\x..?|\\u.{0,4}|\\U.{0,8})`)
+	badAlias     = regexp.MustCompile(`(?:^\s*|[:\-]\s+)([*&])[^\w-]`)
 	noSpace      = regexp.MustCompile(`^\s*(?:- +)?[A-Za-z_][\w.-]*(:)[^\s:/\\]`)
 	secondColon  = regexp.MustCompile(`^\s*(?:- +)*["']?[^\s"'#][^:"'#]*["']?:\s+[^"'\s|>{\[&!#].*?(:)(?:\s|$)`)
 )
@@ -112,6 +114,12 @@ func (e *syntax) cause(line int) (Diagnostic, bool) {
 	if i := strings.IndexByte(text, '\t'); i >= 0 && strings.Contains(e.problem, "cannot start any token") {
 		return e.at(line, i, 1, "a tab cannot stand here", "use spaces")
 	}
+	if strings.Contains(e.problem, "unknown escape") || strings.Contains(e.problem, "hexdecimal") {
+		if m := badEscape.FindStringSubmatchIndex(text); m != nil {
+			return e.at(line, m[2], 2, "unknown escape \""+text[m[2]:m[3]]+"\" in double quotes",
+				"use single quotes, or double the backslash")
+		}
+	}
 	if m := afterQuote.FindStringSubmatchIndex(text); m != nil && strings.Contains(e.problem, "did not find expected") {
 		return e.at(line, m[2], 1, "text after the closing quote",
 			"put the whole value in quotes, or escape the quotes inside it")
@@ -152,6 +160,11 @@ func (e *syntax) anywhere(line int) (Diagnostic, bool) {
 				return e.at(i+1, at, len(name)+1, "found undefined alias \""+name+"\"",
 					"an alias *"+name+" needs an anchor &"+name+" before it; quote the value if it is a glob")
 			}
+		}
+	case strings.Contains(p, "expected alphabetic or numeric character"):
+		if m := badAlias.FindStringSubmatchIndex(e.lines[line-1]); m != nil {
+			return e.at(line, m[2], 1, "a value cannot start with \""+e.lines[line-1][m[2]:m[3]]+"\"",
+				"put the value in quotes")
 		}
 	case strings.Contains(p, "unexpected end of stream"), strings.Contains(p, "document indicator"):
 		if at := openQuote(e.lines[line-1]); at >= 0 {
