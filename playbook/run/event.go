@@ -34,12 +34,17 @@ type RunStart struct {
 	Time        time.Time
 }
 
+// PlaybookStart opens one of the playbooks of a run.
+type PlaybookStart struct{ Path string }
+
 // PlayStart opens a play, or a batch of it.
 type PlayStart struct {
 	Name           string
 	Hosts          []string
 	Pos            source.Pos
-	Batch, Batches int // from 1
+	Batch, Batches int // from 1; both 0 when no host matched
+	Strategy       string
+	Check          bool
 }
 
 // NoHosts says that a play matched none (Matched) or has none left.
@@ -90,9 +95,15 @@ type Result struct {
 	Value        *value.Dict // what register stores, masked under no_log
 	Failure      *modules.Failure
 	Delegated    string // the host it was delegated to
-	Duration     time.Duration
-	Attempts     int
-	Cause        source.Diagnostic // for failures of templates and arguments
+	// Address is where that host is reached, when that is not its name.
+	Address  string
+	Duration time.Duration
+	Attempts int
+	Cause    source.Diagnostic // for failures of templates and arguments
+	// NoLog is set when everything but the status was taken away.
+	NoLog bool
+	// Args are the arguments as the module got them; nil under no_log.
+	Args *value.Dict
 }
 
 // ItemDone closes an item of a loop.
@@ -123,10 +134,14 @@ type TaskDone struct {
 
 // Included says that a dynamic include brought tasks in for hosts.
 type Included struct {
-	File  string
+	ID    int
+	File  string // of include_role: the role's name
 	Hosts []string
 	Label string
 }
+
+// BatchDone closes a batch of a play: what a journal may keep is settled.
+type BatchDone struct{ Batch int }
 
 // Notified says that a host's task notified handlers.
 type Notified struct {
@@ -148,25 +163,30 @@ type Counts struct {
 
 // RunDone closes a run.
 type RunDone struct {
-	Recap       map[string]*Counts
-	Hosts       []string    // in the order of the recap
-	Stats       *value.Dict // set_stats, nil if none
-	Interrupted bool
-	Duration    time.Duration
+	Recap map[string]*Counts
+	Hosts []string // in the order of the recap
+	// Failed and Unreachable are the hosts that ended so: what was rescued, ignored or
+	// cleared is in neither.
+	Failed, Unreachable []string
+	Stats               *value.Dict // set_stats, nil if none
+	Interrupted         bool
+	Duration            time.Duration
 	// Pending are handlers that were notified and not run, by host.
 	Pending map[string][]string
 }
 
-func (RunStart) event()  {}
-func (PlayStart) event() {}
-func (NoHosts) event()   {}
-func (TaskStart) event() {}
-func (HostStart) event() {}
-func (HostLine) event()  {}
-func (ItemDone) event()  {}
-func (Retry) event()     {}
-func (TaskDone) event()  {}
-func (Included) event()  {}
-func (Notified) event()  {}
-func (Warning) event()   {}
-func (RunDone) event()   {}
+func (RunStart) event()      {}
+func (PlaybookStart) event() {}
+func (PlayStart) event()     {}
+func (NoHosts) event()       {}
+func (TaskStart) event()     {}
+func (HostStart) event()     {}
+func (HostLine) event()      {}
+func (ItemDone) event()      {}
+func (Retry) event()         {}
+func (TaskDone) event()      {}
+func (Included) event()      {}
+func (BatchDone) event()     {}
+func (Notified) event()      {}
+func (Warning) event()       {}
+func (RunDone) event()       {}

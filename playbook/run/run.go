@@ -1,3 +1,164 @@
 // Package run executes a loaded playbook: strategies, loops, blocks, handlers. It emits
 // typed events to one sink and prints nothing.
+//
+// [Run] walks plays and their batches. For a batch, an iterator per host says what comes
+// next (blocks, rescue, always, handlers), a strategy decides which host may go on when,
+// and a task on a host is one call of exec: conditions, loop, arguments, the module, what
+// its result means. Results are processed by one goroutine, so that facts, notifications
+// and counts change in one order.
 package run
+
+import (
+	"context"
+	"time"
+
+	"orch/inventory"
+	"orch/modules/control"
+	"orch/modules/schema"
+	"orch/modules/target"
+	"orch/playbook"
+	"orch/playbook/template"
+	"orch/playbook/vars"
+)
+
+// A Config is all that a run needs. The fields up to Sink must be set.
+type Config struct {
+	Playbooks []*playbook.Playbook
+	Inventory *inventory.Inventory
+	Vars      *vars.Run
+	Templater template.Templater
+	Modules   *schema.Registry
+	Loader    Loader
+	Connector Connector
+	Sink      Sink
+
+	// Limit narrows the hosts of every play.
+	Limit inventory.Limit
+	// Redactor masks secrets in everything that leaves the run; nil makes a new one. The
+	// holder of the vault passwords adds what it decrypts.
+	Redactor *Redactor
+	// Files reads author's files for include_vars; nil refuses include_vars.
+	Files *vars.Files
+	// OpenVault decrypts the text of an encrypted file; nil: there are no passwords.
+	OpenVault func(text []byte) ([]byte, error)
+	// Refresh reads the inventory anew (meta: refresh_inventory); nil refuses it.
+	Refresh func(ctx context.Context) error
+	// Facts keeps facts between runs (fact_caching); nil keeps none.
+	Facts FactCache
+	// Prompt is the terminal, for pause, vars_prompt and --step; nil if there is none.
+	Prompt control.Prompter
+	// Stop, once closed, ends the run softly: no new tasks, running steps get Grace to
+	// end and are then killed. Cancelling the context of Run ends it at once.
+	Stop <-chan struct{}
+	// Grace is how long running steps may go on after Stop; 0 is 10 s.
+	Grace time.Duration
+
+	Options
+}
+
+// Options are the settings and flags of a run.
+type Options struct {
+	Check, Diff bool
+	Verbosity   int
+	// Forks is how many hosts are worked on at once; 0 is 50.
+	Forks    int
+	OnlyTags []string // --tags; nil is all
+	SkipTags []string
+	StartAt  string // --start-at-task
+	Step     bool
+	// ForceHandlers runs notified handlers on failed hosts too.
+	ForceHandlers  bool
+	Strategy       string // default strategy; "" is linear
+	Gathering      string // implicit, explicit or smart; "" is implicit
+	GatherSubset   []string
+	GatherTimeout  int
+	FactPath       string
+	FactModules    []string // "" or smart: setup
+	AnyErrorsFatal bool
+	NoLog          bool
+	TaskTimeout    int // seconds; 0 for none
+	// MissingHandlerWarns makes a notified handler that does not exist a warning.
+	MissingHandlerWarns bool
+	// NoMatch says what a play's pattern that matches nothing is: "warning" (""),
+	// "error" or "ignore" (host_pattern_mismatch).
+	NoMatch   string
+	HashMerge bool // hash_behaviour = merge
+	// MaxDiff is the size of the largest file shown in a diff; 0 is 104448.
+	MaxDiff int
+	// Defaults are the values of connection keywords and variables nobody gave: what
+	// flags and ansible.cfg say. Its Become holds method, user, flags and password
+	// whether Become is set or not.
+	Defaults target.HostSpec
+	// Become is whether tasks that do not say become do (-b, [privilege_escalation]).
+	Become bool
+	// Verify plans again after a module's steps and fails when one is left.
+	Verify bool
+}
+
+// A Loader reads what dynamic includes name while a run goes on. What is wrong with the
+// files is a source.Diagnostics error.
+type Loader interface {
+	// IncludeTasks reads the file of tasks at path for task t, an include_tasks. The
+	// blocks' parent is the one given.
+	IncludeTasks(path string, t *playbook.Task, parent *playbook.Block) ([]playbook.Node, error)
+	// IncludeRole reads a role for task t, an include_role: its tasks, defaults,
+	// variables and dependencies, as a role that parent is the block of.
+	IncludeRole(req IncludeRole, t *playbook.Task, parent *playbook.Block) (*playbook.Role, error)
+}
+
+// IncludeRole are the templated arguments of include_role.
+type IncludeRole struct {
+	Name                                            string
+	TasksFrom, VarsFrom, DefaultsFrom, HandlersFrom string
+	Public, AllowDuplicates, RolespecValidate       bool
+	HasAllowDuplicates                              bool
+}
+
+// A FactCache keeps facts between runs, as JSON objects by host.
+type FactCache interface {
+	Get(host string) ([]byte, bool)
+	Set(host string, facts []byte) error
+	Clear(host string) error
+}
+
+// Run executes the playbooks of c. What became of hosts is in the RunDone, which is also
+// the last event; the error is the engine's own trouble or that of the input.
+func Run(ctx context.Context, c Config) (RunDone, error) {
+	return newEngine(ctx, c).run()
+}
+
+// Exit codes of a run; see [RunDone.ExitCode].
+const (
+	ExitOK          = 0
+	ExitInternal    = 1
+	ExitFailed      = 2
+	ExitInput       = 3
+	ExitUnreachable = 4
+	ExitPending     = 5
+	ExitInterrupted = 130
+)
+
+// ExitCode is the exit status of a run that ended with done and err: interrupted before
+// internal before failed before unreachable before pending, which counts only when
+// pendingCounts is set (--check --exit-code).
+func ExitCode(done RunDone, err error, pendingCounts bool) int {
+	failed, unreachable, pending := len(done.Failed) > 0, len(done.Unreachable) > 0, false
+	for _, c := range done.Recap {
+		pending = pending || c.Changed+c.Maybe > 0
+	}
+	switch {
+	case done.Interrupted:
+		return ExitInterrupted
+	case isInput(err):
+		return ExitInput
+	case err != nil:
+		return ExitInternal
+	case failed:
+		return ExitFailed
+	case unreachable:
+		return ExitUnreachable
+	case pendingCounts && pending:
+		return ExitPending
+	}
+	return ExitOK
+}

@@ -1,0 +1,223 @@
+package run
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"orch/playbook"
+	"orch/playbook/jinja/value"
+	"orch/playbook/source"
+)
+
+// keywords are a task's keywords after inheritance, as written. Lists that extend those
+// of their parents are in the order they apply: outermost first.
+type keywords struct {
+	when           []playbook.Scalar
+	tags           []value.Value
+	environment    []value.Value
+	moduleDefaults []value.Value
+	notify         []value.Value
+	collections    []string
+
+	connection, port, remoteUser                                     field
+	become, becomeMethod, becomeUser, becomeFlags, becomeExe         field
+	noLog, runOnce, ignoreErrors, ignoreUnreachable, checkMode, diff field
+	anyErrorsFatal, throttle, timeout                                field
+	delegateTo, delegateFacts                                        field
+}
+
+// chain lists the keywords a task inherits from, its own first: blocks outwards, the
+// role and the roles that brought it in, the play (ansible-core 2.18:
+// Block._get_parent_attribute).
+func chain(t *playbook.Task, play *playbook.Play) []*playbook.Keywords {
+	ks := []*playbook.Keywords{&t.Keywords}
+	role := t.Role
+	seen := map[*playbook.Role]bool{}
+	for b := t.Parent; b != nil; b = b.Parent {
+		ks = append(ks, &b.Keywords)
+		if b.Role != nil && sameUse(b, b.Role) {
+			seen[b.Role] = true
+		}
+		if role == nil {
+			role = b.Role
+		}
+	}
+	if role != nil {
+		for _, r := range append([]*playbook.Role{role}, reversed(role.Parents)...) {
+			if !seen[r] {
+				seen[r] = true
+				ks = append(ks, &r.Keywords)
+			}
+		}
+	}
+	return append(ks, &play.Keywords)
+}
+
+// sameUse says whether b is the block the loader made of the use of a role, with the
+// keywords of that use.
+func sameUse(b *playbook.Block, r *playbook.Role) bool {
+	return b.Implicit && b.Vars == r.Vars && len(b.When) == len(r.When) && len(b.Tags) == len(r.Tags)
+}
+
+func reversed(roles []*playbook.Role) []*playbook.Role {
+	out := make([]*playbook.Role, len(roles))
+	for i, r := range roles {
+		out[len(roles)-1-i] = r
+	}
+	return out
+}
+
+// A field is a keyword's value: none, a literal, or a template.
+type field struct {
+	pos source.Pos
+	raw value.Value // nil: not given
+	// literal is set when raw needs no templating.
+	literal bool
+}
+
+func newField(s *playbook.Scalar) field {
+	if s == nil {
+		return field{}
+	}
+	return field{pos: s.Pos, raw: s.Val, literal: isLiteral(s.Val)}
+}
+
+func (f field) given() bool { return f.raw != nil }
+
+// isLiteral says whether templating v yields v.
+func isLiteral(v value.Value) bool {
+	switch v := v.(type) {
+	case value.Str:
+		return v.From == nil || !strings.Contains(v.S, "{{") && !strings.Contains(v.S, "{%") && !strings.Contains(v.S, "{#")
+	case value.Sealed:
+		return false
+	case *value.List:
+		for _, item := range v.Items {
+			if !isLiteral(item) {
+				return false
+			}
+		}
+	case *value.Dict:
+		for k, item := range v.All() {
+			if !isLiteral(k) || !isLiteral(item) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// A keywordError is a keyword whose value is not what it must be.
+type keywordError struct {
+	pos source.Pos
+	msg string
+}
+
+// Error implements error.
+func (e *keywordError) Error() string { return e.msg }
+
+func toBool(name string, f field, v value.Value) (bool, error) {
+	switch v := v.(type) {
+	case value.Bool:
+		return bool(v), nil
+	case value.Int:
+		if v == 0 || v == 1 {
+			return v == 1, nil
+		}
+	case value.Float:
+		if v == 0 || v == 1 {
+			return v == 1, nil
+		}
+	case value.None:
+		return false, nil
+	case value.Str:
+		switch strings.ToLower(strings.TrimSpace(v.S)) {
+		case "yes", "on", "1", "true", "t", "y", "1.0":
+			return true, nil
+		case "no", "off", "0", "false", "f", "n", "0.0":
+			return false, nil
+		}
+	}
+	return false, &keywordError{f.pos, fmt.Sprintf("%s: %s is no boolean", name, value.Repr(v))}
+}
+
+func toFloat(name string, f field, v value.Value) (float64, error) {
+	switch v := v.(type) {
+	case value.Int:
+		return float64(v), nil
+	case value.Float:
+		return float64(v), nil
+	case value.Bool:
+		if v {
+			return 1, nil
+		}
+		return 0, nil
+	case value.Str:
+		if n, err := strconv.ParseFloat(strings.TrimSpace(v.S), 64); err == nil && !math.IsNaN(n) {
+			return n, nil
+		}
+	}
+	return 0, &keywordError{f.pos, fmt.Sprintf("%s: %s is no number", name, value.Repr(v))}
+}
+
+func toInt(name string, f field, v value.Value) (int, error) {
+	n, err := toFloat(name, f, v)
+	if err != nil || n != math.Trunc(n) || math.Abs(n) > 1<<31 {
+		return 0, &keywordError{f.pos, fmt.Sprintf("%s: %s is no integer", name, value.Repr(v))}
+	}
+	return int(n), nil
+}
+
+// resolve computes a task's keywords. The defaults of the settings come last.
+func resolve(t *playbook.Task, play *playbook.Play) *keywords {
+	ks := chain(t, play)
+	k := &keywords{}
+	pick := func(get func(*playbook.Keywords) *playbook.Scalar) field {
+		for _, kw := range ks {
+			if s := get(kw); s != nil {
+				return newField(s)
+			}
+		}
+		return field{}
+	}
+	k.connection = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.Connection })
+	k.port = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.Port })
+	k.remoteUser = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.RemoteUser })
+	k.become = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.Become })
+	k.becomeMethod = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.BecomeMethod })
+	k.becomeUser = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.BecomeUser })
+	k.becomeFlags = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.BecomeFlags })
+	k.becomeExe = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.BecomeExe })
+	k.noLog = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.NoLog })
+	k.runOnce = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.RunOnce })
+	k.ignoreErrors = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.IgnoreErrors })
+	k.ignoreUnreachable = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.IgnoreUnreachable })
+	k.checkMode = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.CheckMode })
+	k.diff = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.Diff })
+	k.anyErrorsFatal = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.AnyErrorsFatal })
+	k.throttle = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.Throttle })
+	k.timeout = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.Timeout })
+	k.delegateTo = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.DelegateTo })
+	k.delegateFacts = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.DelegateFacts })
+	for _, kw := range ks {
+		if kw.Notify != nil {
+			k.notify = kw.Notify
+			break
+		}
+	}
+	for _, kw := range ks {
+		if kw.Collections != nil {
+			k.collections = kw.Collections
+			break
+		}
+	}
+	for i := len(ks) - 1; i >= 0; i-- {
+		k.when = append(k.when, ks[i].When...)
+		k.tags = append(k.tags, ks[i].Tags...)
+		k.environment = append(k.environment, ks[i].Environment...)
+		k.moduleDefaults = append(k.moduleDefaults, ks[i].ModuleDefaults...)
+	}
+	return k
+}
