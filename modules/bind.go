@@ -66,13 +66,13 @@ func Run[V, T any](ctx context.Context, m Module[V, T], v V, t T, o Options) (Re
 	if err := failure(err, &res); err != nil {
 		return res, err
 	}
-	res.Msg, res.Warnings = plan.Msg, plan.Warnings
+	res.Msg, res.Warnings, res.Unknown = plan.Msg, plan.Warnings, plan.Unknown
 	if plan.Skip != "" {
 		res.Skipped, res.Msg = true, plan.Skip
 	}
 	acts := 0
 	for _, step := range plan.Steps {
-		sr := StepResult{Title: step.Title, Effect: step.Effect}
+		sr := StepResult{Title: step.Title, Effect: step.Effect, Always: step.Always}
 		if o.Diff {
 			sr.Diff = step.Diff
 		}
@@ -120,7 +120,7 @@ func (r *Result) join(in Result) {
 	}
 	r.Warnings = append(r.Warnings, in.Warnings...)
 	r.Steps = append(r.Steps, in.Steps...)
-	r.Failure, r.Out, r.Unknown = in.Failure, in.Out, in.Unknown
+	r.Failure, r.Out, r.Unknown = in.Failure, in.Out, append(r.Unknown, in.Unknown...)
 }
 
 // failure moves a *Failure into the result and hands any other error on.
@@ -139,7 +139,7 @@ func verify[V, T any](ctx context.Context, m Module[V, T], v V, res *Result) err
 		return err
 	}
 	for _, step := range again.Steps {
-		if step.Effect == Change {
+		if step.Effect == Change && !step.Always {
 			res.Failure = Failf("after its steps the module would still %s", step.Title)
 			return nil
 		}

@@ -90,11 +90,11 @@ func (m Mode) apply(cur uint32, dir bool, umask uint32) (uint32, error) {
 			}
 			// Every letter of who sees the mode the letters before it made, as in Ansible.
 			for _, u := range []byte(who) {
-				bits, err := permBits(u, perms, cur, dir)
+				bits, err := permBits(u, perms, cur, mask, dir)
 				if err != nil {
 					return 0, fmt.Errorf("bad symbolic permission for mode: %s", clause)
 				}
-				cur = operate(u, op, bits&mask, cur)
+				cur = operate(u, op, bits, cur)
 			}
 		}
 	}
@@ -103,15 +103,17 @@ func (m Mode) apply(cur uint32, dir bool, umask uint32) (uint32, error) {
 
 var shift = map[byte]uint32{'u': 6, 'g': 3, 'o': 0}
 
-func permBits(who byte, perms string, cur uint32, dir bool) (bits uint32, err error) {
+// permBits turns letters into bits of one of user, group and others. As in Ansible the
+// umask takes from r, w and x only.
+func permBits(who byte, perms string, cur, mask uint32, dir bool) (bits uint32, err error) {
 	for _, p := range []byte(perms) {
 		switch p {
 		case 'r':
-			bits |= 4 << shift[who]
+			bits |= 4 << shift[who] & mask
 		case 'w':
-			bits |= 2 << shift[who]
+			bits |= 2 << shift[who] & mask
 		case 'x':
-			bits |= 1 << shift[who]
+			bits |= 1 << shift[who] & mask
 		case 'X':
 			if dir || cur&0o111 != 0 {
 				bits |= 1 << shift[who]

@@ -37,6 +37,9 @@ type Plan[T any] struct {
 	// stores. JSON names are the return values of the Ansible module; fields tagged
 	// orch:"after" are unknown when the steps were not run.
 	Out any
+	// Unknown names what of Out is not known before other steps have run: "msg", or
+	// "ansible_facts.release" inside a dict.
+	Unknown []string
 	// Msg and Warnings are shown with the result.
 	Msg      string
 	Warnings []string
@@ -63,6 +66,9 @@ type Step[T any] struct {
 	Title  string // imperative, as shown: "enable nginx.service"
 	Effect Effect
 	Diff   *Diff // what --diff shows, or nil
+	// Always marks what changes something at every run (restarted, touch): a second plan
+	// has it again.
+	Always bool
 	// Do makes the change. What it returns as changed counts for Maybe and Act steps;
 	// a Change step has changed something when it returns without error.
 	Do func(ctx context.Context, t T) (changed bool, err error)
@@ -112,6 +118,7 @@ type StepResult struct {
 	Effect  Effect `json:"effect,omitempty"`
 	Ran     bool   `json:"ran,omitempty"`
 	Changed bool   `json:"changed,omitempty"`
+	Always  bool   `json:"always,omitempty"`
 	Diff    *Diff  `json:"diff,omitempty"`
 }
 
@@ -128,6 +135,7 @@ type Result struct {
 	Failure  *Failure     `json:"failure,omitempty"`
 	// Out is the JSON of Plan.Out.
 	Out []byte `json:"out,omitempty"`
-	// Unknown names the fields of Out (JSON names) that only a run would have filled.
+	// Unknown names the fields of Out (JSON names, dotted inside dicts) that only a run
+	// would have filled.
 	Unknown []string `json:"unknown,omitempty"`
 }

@@ -3,6 +3,9 @@
 // A module touches the machine only through modules.View and modules.Target, so that it
 // runs unchanged in this process, inside the helper on the machine, and on the controller
 // over a plain shell. What os, os/exec and net would give it is out of its reach.
+//
+// What an earlier task of the same run may still bring about (a parent folder, a user, a
+// service) is missed by a step's Do, not by Plan: a check run must not fail for it.
 package host
 
 import (
@@ -17,4 +20,19 @@ import (
 var Source embed.FS
 
 // Modules is the table of this world.
-func Modules() []modules.Entry { return nil }
+func Modules() []modules.Entry {
+	const builtin = "ansible.builtin."
+	bind := func(name string, build func() modules.HostModule, opts ...func(*modules.Entry)) modules.Entry {
+		return modules.Bind(builtin+name, build, opts...)
+	}
+	raw := modules.FreeForm("cmd")
+	return []modules.Entry{
+		bind("command", func() modules.HostModule { return &Command{} }, raw),
+		bind("copy", func() modules.HostModule { return &Copy{} }),
+		bind("file", func() modules.HostModule { return &File{} }),
+		bind("ping", func() modules.HostModule { return &Ping{} }),
+		bind("shell", func() modules.HostModule { return &Shell{} }, raw),
+		bind("slurp", func() modules.HostModule { return &Slurp{} }),
+		bind("stat", func() modules.HostModule { return &Stat{} }),
+	}
+}
