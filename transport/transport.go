@@ -61,3 +61,8 @@ type Dialer interface {
 	Dial(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
+// A Checker is a Conn that knows whether it is still up.
+type Checker interface {
+	// Err is why the connection is gone, nil while it is up.
+	Err() error
+}
