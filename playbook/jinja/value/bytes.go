@@ -19,9 +19,7 @@ var bytesMethods = map[string]method{
 		s, err := Decode(string(self.(Bytes)), encoding, mode)
 		return S(s), err
 	}).byName(),
-	"hex": takes("", func(self Value, _ []Value) (Value, error) {
-		return S(hex.EncodeToString([]byte(self.(Bytes)))), nil
-	}),
+	"hex":        takes("/ sep bytes_per_sep", bytesHex).byName(),
 	"startswith": bytesMethod("prefix / start end", affix("startswith", strings.HasPrefix)),
 	"endswith":   bytesMethod("suffix / start end", affix("endswith", strings.HasSuffix)),
 	"find":       bytesMethod("sub / start end", findText(strings.Index, false)),
@@ -36,6 +34,48 @@ var bytesMethods = map[string]method{
 	"join":       bytesMethod("iterable", joinBytes),
 	"upper":      bytesMethod("", asciiCase('a', 'z')),
 	"lower":      bytesMethod("", asciiCase('A', 'Z')),
+}
+
+// bytesHex is bytes.hex: groups of the given size, counted from the end, or from the
+// start when it is negative.
+func bytesHex(self Value, a []Value) (Value, error) {
+	digits := hex.EncodeToString([]byte(self.(Bytes)))
+	if a[0] == nil {
+		return S(digits), nil
+	}
+	sep, ok := text(a[0])
+	if b, isBytes := a[0].(Bytes); isBytes {
+		sep, ok = string(b), true
+	}
+	n, err := Len(a[0])
+	if err != nil {
+		return nil, err
+	}
+	if n != 1 {
+		return nil, valueErr("sep must be length 1.")
+	}
+	if !ok {
+		return nil, typeErr("sep must be str or bytes.")
+	}
+	if !isASCII(sep) {
+		return nil, valueErr("sep must be ASCII.")
+	}
+	size, err := intArg(a[1], 1)
+	if err != nil {
+		return nil, err
+	}
+	count := len(digits) / 2
+	if size == 0 || size >= count || -size >= count {
+		return S(digits), nil
+	}
+	var b strings.Builder
+	for i := range count {
+		if i > 0 && (size > 0 && (count-i)%size == 0 || size < 0 && i%-size == 0) {
+			b.WriteString(sep)
+		}
+		b.WriteString(digits[2*i : 2*i+2])
+	}
+	return S(b.String()), nil
 }
 
 // asciiCase flips the case of the ASCII letters between lo and hi.
@@ -75,6 +115,12 @@ func bytesMethod(params string, do func(Value, []Value) (Value, error)) method {
 				return nil, typeErr("a bytes-like object is required, not 'str'")
 			}
 			args[i] = v
+			if n, ok := index(v); ok && i == 0 && strings.HasPrefix(params, "sub ") {
+				if n < 0 || n > 255 {
+					return nil, valueErr("byte must be in range(0, 256)")
+				}
+				args[i] = S(string(rune(n)))
+			}
 			if b, ok := v.(Bytes); ok {
 				args[i] = widen(b)
 			}

@@ -4,7 +4,9 @@ import (
 	"math"
 	"math/big"
 	"reflect"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // maxDepth bounds the recursion into nested containers, which a template can make
@@ -287,10 +289,25 @@ func compareItems(op string, a, b []Value, depth int) (int, bool, error) {
 	return len(a) - len(b), true, nil
 }
 
-// compareText orders by code points, which for UTF-8 is the order of the bytes: except
-// that Python puts undecodable bytes (U+DC80…) before the private and supplementary
-// planes. That case is not worth a slow path.
-func compareText(a, b string) int { return strings.Compare(a, b) }
+// compareText orders by code points. For valid UTF-8 that is the order of the bytes;
+// an undecodable byte counts as U+DC80 and up.
+func compareText(a, b string) int {
+	if utf8.ValidString(a) && utf8.ValidString(b) {
+		return strings.Compare(a, b)
+	}
+	return slices.Compare(codePoints(a), codePoints(b))
+}
+
+func codePoints(s string) []rune {
+	var out []rune
+	for i, r := range s {
+		if r == utf8.RuneError && !strings.HasPrefix(s[i:], "\ufffd") {
+			r = 0xdc00 + rune(s[i])
+		}
+		out = append(out, r)
+	}
+	return out
+}
 
 // A numeric is a number of any of Python's real types: an int64, a big int or a float.
 type numeric struct {

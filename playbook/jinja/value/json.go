@@ -1,122 +1,12 @@
 package value
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"math"
-	"math/big"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
-
-// FromJSON reads one JSON text: objects keep their order (a repeated name its last
-// value), integers of any size stay integers, floats floats. NaN and Infinity, which
-// Python writes, are read too.
-func FromJSON(data []byte) (Value, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	dec.UseNumber()
-	v, err := decodeJSON(dec, 0)
-	if err != nil {
-		if lit, ok := pythonJSON[string(bytes.TrimSpace(data))]; ok {
-			return lit, nil
-		}
-		return nil, jsonError(err)
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return nil, valueErr("Extra data: char %d", dec.InputOffset())
-	}
-	return v, nil
-}
-
-var pythonJSON = map[string]Value{
-	"NaN": Float(math.NaN()), "Infinity": Float(math.Inf(1)), "-Infinity": Float(math.Inf(-1)),
-}
-
-func jsonError(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return valueErr("unexpected end of JSON input")
-	}
-	var pyErr *Error
-	if errors.As(err, &pyErr) {
-		return err
-	}
-	return valueErr("%s", err)
-}
-
-func decodeJSON(dec *json.Decoder, depth int) (Value, error) {
-	if depth > maxDepth {
-		return nil, Errorf("RecursionError", "maximum recursion depth exceeded while decoding a JSON object")
-	}
-	tok, err := dec.Token()
-	if err != nil {
-		return nil, err
-	}
-	switch t := tok.(type) {
-	case nil:
-		return None{}, nil
-	case bool:
-		return Bool(t), nil
-	case string:
-		return S(t), nil
-	case json.Number:
-		return parseJSONNumber(string(t))
-	case json.Delim:
-		if t == '[' {
-			l := &List{Items: []Value{}}
-			for dec.More() {
-				v, err := decodeJSON(dec, depth+1)
-				if err != nil {
-					return nil, err
-				}
-				l.Items = append(l.Items, v)
-			}
-			_, err := dec.Token()
-			return l, err
-		}
-		return decodeObject(dec, depth)
-	}
-	return nil, fmt.Errorf("unexpected %v", tok)
-}
-
-func decodeObject(dec *json.Decoder, depth int) (Value, error) {
-	d := NewDict(0)
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		v, err := decodeJSON(dec, depth+1)
-		if err != nil {
-			return nil, err
-		}
-		d.SetStr(name.(string), v)
-	}
-	_, err := dec.Token()
-	return d, err
-}
-
-func parseJSONNumber(s string) (Value, error) {
-	if strings.ContainsAny(s, ".eE") {
-		f, err := strconv.ParseFloat(s, 64)
-		if err != nil && !errors.Is(err, strconv.ErrRange) {
-			return nil, err
-		}
-		return Float(f), nil
-	}
-	if i, err := strconv.ParseInt(s, 10, 64); err == nil {
-		return Int(i), nil
-	}
-	n, ok := new(big.Int).SetString(s, 10)
-	if !ok {
-		return nil, valueErr("invalid number %q", s)
-	}
-	return &BigInt{n}, nil
-}
 
 // JSONOptions are those of Python's json.dumps.
 type JSONOptions struct {
@@ -186,7 +76,7 @@ func (e *jsonEncoder) value(v Value) error {
 	case *List:
 		return e.nested(v, func() error { return e.list(v.Items) })
 	case Tuple:
-		return e.list(v)
+		return e.nested(v, func() error { return e.list(v) })
 	case *Dict:
 		return e.nested(v, func() error { return e.dict(v) })
 	default:
@@ -366,7 +256,7 @@ func (e *jsonEncoder) text(s string) {
 			e.dst = append(e.dst, `\f`...)
 		case r < ' ':
 			e.dst = fmt.Appendf(e.dst, `\u%04x`, r)
-		case r < utf8.RuneSelf && r != 0x7f || e.o.Unicode || r == 0x7f:
+		case r < 0x7f || e.o.Unicode:
 			e.dst = append(e.dst, s[i:i+w]...)
 		case r == utf8.RuneError && w == 1:
 			e.dst = fmt.Appendf(e.dst, `\udc%02x`, s[i])

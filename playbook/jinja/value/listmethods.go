@@ -65,6 +65,11 @@ func indexItem(self Value, a []Value) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, bound := range a[1:] {
+		if bound != nil && bound.Type() == "NoneType" {
+			return nil, typeErr("slice indices must be integers or have an __index__ method")
+		}
+	}
 	lo, hi, err := bounds(len(items), a[1], a[2])
 	if err != nil {
 		return nil, err

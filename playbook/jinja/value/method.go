@@ -25,6 +25,8 @@ type method struct {
 	params   []string
 	required int
 	keywords bool
+	// positional, if set, is how many parameters can be given by position.
+	positional int
 	// variadic methods get all arguments as they come.
 	variadic bool
 	do       func(self Value, args []Value, named []Named) (Value, error)
@@ -49,6 +51,12 @@ func takes(params string, do func(self Value, args []Value) (Value, error)) meth
 // byName lets the parameters be given by name too.
 func (m method) byName() method {
 	m.keywords = true
+	return m
+}
+
+// atMost makes the parameters after the first n keyword-only.
+func (m method) atMost(n int) method {
+	m.positional = n
 	return m
 }
 
@@ -104,7 +112,31 @@ func (b *BoundMethod) Call(pos []Value, named []Named) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	return b.m.do(b.Self, args, named)
+	if m, ok := b.Self.(Markup); ok {
+		return b.callMarkup(m, args, named)
+	}
+	return absorb(b.m.do(b.Self, args, named))
+}
+
+// callMarkup escapes text arguments of methods that put them into the result, and marks
+// the result.
+func (b *BoundMethod) callMarkup(self Markup, args []Value, named []Named) (Value, error) {
+	switch b.Name {
+	case "center", "ljust", "replace", "rjust":
+		args = slices.Clone(args)
+		for i, a := range args {
+			if _, ok := text(a); ok && len([]rune(String(a))) != 1 {
+				args[i] = Escape(a)
+			}
+		}
+	case "encode":
+		return b.m.do(self, args, named)
+	}
+	v, err := absorb(b.m.do(self, args, named))
+	if err != nil {
+		return nil, err
+	}
+	return mapResult(v, func(s string) Value { return Markup(s) }), nil
 }
 
 // storing are the methods that only put an argument into a container.
@@ -120,6 +152,9 @@ func (m method) bind(b *BoundMethod, pos []Value, named []Named) ([]Value, error
 	}
 	if len(named) > 0 && !m.keywords {
 		return nil, typeErr("%s() takes no keyword arguments", b.label())
+	}
+	if m.positional > 0 && len(pos) > m.positional {
+		return nil, typeErr("%s() takes at most %d positional arguments (%d given)", b.Name, m.positional, len(pos))
 	}
 	if len(pos)+len(named) > len(m.params) || len(pos) < m.required && len(named) == 0 {
 		return nil, m.arity(b, len(pos)+len(named))

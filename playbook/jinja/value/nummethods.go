@@ -26,7 +26,7 @@ var intMethods = map[string]method{
 		return Int(n.bigInt().BitLen()), nil
 	}),
 	"conjugate": takes("", func(self Value, _ []Value) (Value, error) { return Pos(self) }),
-	"to_bytes":  takes("/ length byteorder signed", intToBytes).byName(),
+	"to_bytes":  takes("/ length byteorder signed", intToBytes).byName().atMost(2),
 }
 
 var floatMethods = map[string]method{
@@ -47,12 +47,6 @@ func intToBytes(self Value, a []Value) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	if length < 0 {
-		return nil, valueErr("length argument must be non-negative")
-	}
-	if length > maxItems {
-		return nil, tooBig()
-	}
 	order := "big"
 	if a[1] != nil {
 		if order, err = strArg(a[1], "to_bytes() argument 'byteorder'"); err != nil {
@@ -61,6 +55,12 @@ func intToBytes(self Value, a []Value) (Value, error) {
 	}
 	if order != "big" && order != "little" {
 		return nil, valueErr("byteorder must be either 'little' or 'big'")
+	}
+	if length < 0 {
+		return nil, valueErr("length argument must be non-negative")
+	}
+	if length > maxItems {
+		return nil, tooBig()
 	}
 	i := n.bigInt()
 	signed := a[2] != nil && Truth(a[2])

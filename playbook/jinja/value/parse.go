@@ -15,7 +15,7 @@ func ToInt(v Value) (Value, error) {
 		return ParseInt(s, 10)
 	}
 	if b, ok := v.(Bytes); ok {
-		return ParseInt(string(b), 10)
+		return bytesNumber(b, func(s string) (Value, error) { return ParseInt(s, 10) })
 	}
 	n, ok := number(v)
 	switch {
@@ -40,7 +40,9 @@ func ToFloat(v Value) (Float, error) {
 		return ParseFloat(s)
 	}
 	if b, ok := v.(Bytes); ok {
-		return ParseFloat(string(b))
+		v, err := bytesNumber(b, func(s string) (Value, error) { f, err := ParseFloat(s); return f, err })
+		f, _ := v.(Float)
+		return f, err
 	}
 	n, ok := number(v)
 	if !ok {
@@ -53,6 +55,15 @@ func ToFloat(v Value) (Float, error) {
 	return Float(f), err
 }
 
+// bytesNumber parses bytes as text; a message quotes the bytes.
+func bytesNumber(b Bytes, parse func(string) (Value, error)) (Value, error) {
+	v, err := parse(string(b))
+	if err != nil {
+		return nil, valueErr("%s", strings.Replace(err.Error(), reprText(string(b)), reprBytes(b), 1))
+	}
+	return v, nil
+}
+
 // ParseInt is Python's int(s, base): white space around, a sign, single underscores
 // between digits, any decimal digits of Unicode, and the prefix of the base (base 0: of
 // any base, as in a literal).
@@ -61,7 +72,7 @@ func ParseInt(s string, base int) (Value, error) {
 		return nil, valueErr("int() base must be >= 2 and <= 36, or 0")
 	}
 	invalid := valueErr("invalid literal for int() with base %d: %s", base, reprText(s))
-	t := strings.TrimFunc(asciiDigits(s), isSpace)
+	t := trimNumber(s)
 	negative := strings.HasPrefix(t, "-")
 	if negative || strings.HasPrefix(t, "+") {
 		t = t[1:]
@@ -121,11 +132,16 @@ func stripUnderscores(s string) (string, bool) {
 	return strings.ReplaceAll(s, "_", ""), true
 }
 
+// trimNumber removes the white space that may surround a number, which among ASCII is C's.
+func trimNumber(s string) string {
+	if isASCII(s) {
+		return strings.Trim(s, " \t\n\v\f\r")
+	}
+	return strings.TrimFunc(asciiDigits(s), isSpace)
+}
+
 // asciiDigits replaces the decimal digits of other scripts.
 func asciiDigits(s string) string {
-	if isASCII(s) {
-		return s
-	}
 	return strings.Map(func(r rune) rune {
 		if r > unicode.MaxASCII && unicode.IsDigit(r) {
 			zero := r // the digits of a script are ten code points in order
@@ -141,7 +157,7 @@ func asciiDigits(s string) string {
 // ParseFloat is Python's float(s).
 func ParseFloat(s string) (Float, error) {
 	invalid := valueErr("could not convert string to float: %s", reprText(s))
-	t := strings.TrimFunc(asciiDigits(s), isSpace)
+	t := trimNumber(s)
 	unsigned := strings.ToLower(strings.TrimLeft(t, "+-"))
 	switch unsigned {
 	case "inf", "infinity", "nan":

@@ -87,7 +87,6 @@ type percent struct {
 	unused  bool  // arguments that are not used are no error
 	markup  bool
 	bytes   bool // the format is bytes
-	byKey   bool
 }
 
 // A conversion is one parsed %-field.
@@ -111,8 +110,12 @@ func (p *percent) run(s string) error {
 		}
 		i = n
 	}
-	if p.next < len(p.args) && p.mapping == nil && !p.unused && !p.byKey {
-		return typeErr("not all arguments converted during string formatting")
+	if p.next < len(p.args) && p.mapping == nil && !p.unused {
+		what := "string"
+		if p.bytes {
+			what = "bytes"
+		}
+		return typeErr("not all arguments converted during %s formatting", what)
 	}
 	return nil
 }
@@ -127,6 +130,10 @@ func (p *percent) arg() (Value, error) {
 
 func (p *percent) field(s string, i int) (int, error) {
 	c := conversion{precision: -1}
+	if strings.HasPrefix(s[i:], "%") {
+		p.b.WriteByte('%')
+		return i + 1, nil
+	}
 	i, arg, err := p.key(s, i)
 	if err != nil {
 		return 0, err
@@ -171,10 +178,6 @@ func (p *percent) field(s string, i int) (int, error) {
 	}
 	verb, w := utf8.DecodeRuneInString(s[i:])
 	c.verb = verb
-	if verb == '%' {
-		p.b.WriteByte('%')
-		return i + w, nil
-	}
 	if arg == nil {
 		if arg, err = p.arg(); err != nil {
 			return 0, err
@@ -182,7 +185,11 @@ func (p *percent) field(s string, i int) (int, error) {
 	}
 	out, err := p.convert(c, arg)
 	if errors.Is(err, errVerb) {
-		err = valueErr("unsupported format character '%c' (0x%x) at index %d", verb, verb, utf8.RuneCountInString(s[:i]))
+		shown := verb
+		if verb < ' ' || verb > unicode.MaxASCII {
+			shown = '?'
+		}
+		err = valueErr("unsupported format character '%c' (0x%x) at index %d", shown, verb, utf8.RuneCountInString(s[:i]))
 	}
 	p.b.WriteString(out)
 	return i + w, err
@@ -213,7 +220,7 @@ func (p *percent) key(s string, i int) (int, Value, error) {
 	if err == nil && !ok {
 		err = Errorf("KeyError", "%s", reprText(name))
 	}
-	p.byKey = true
+	p.next = len(p.args) // a key forbids further positional arguments
 	return end, v, err
 }
 

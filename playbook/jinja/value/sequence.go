@@ -46,12 +46,10 @@ func joined(a, b []Value) []Value {
 // repeat is * with a sequence on either side.
 func repeat(a, b Value) (Value, error) {
 	seq, count := a, b
-	if _, ok := number(a); ok {
+	if !repeatable(a) {
 		seq, count = b, a
 	}
-	switch seq.(type) {
-	case Str, Markup, *List, Tuple, Bytes:
-	default:
+	if !repeatable(seq) {
 		return nil, unsupported("*", a, b)
 	}
 	n, ok := number(count)
@@ -79,6 +77,14 @@ func repeat(a, b Value) (Value, error) {
 		return Tuple(repeatItems(v, int(times))), nil
 	}
 	return &List{Items: repeatItems(seq.(*List).Items, int(times))}, nil
+}
+
+func repeatable(v Value) bool {
+	switch v.(type) {
+	case Str, Markup, *List, Tuple, Bytes:
+		return true
+	}
+	return false
 }
 
 func sizeOf(seq Value) int {
@@ -218,11 +224,8 @@ func newSpan(n int, lo, hi, step Value) (span, error) {
 	}
 	clamp := func(v Value, missing int) (int, error) {
 		i, err := sliceIndex(v, missing)
-		if err != nil || v == nil || i == missing {
+		if err != nil || v == nil || v.Type() == "NoneType" {
 			return i, err
-		}
-		if _, none := v.(None); none {
-			return i, nil
 		}
 		if i < 0 {
 			i += n

@@ -99,7 +99,7 @@ func parseSpec(format, typ string, defaultAlign byte) (spec, error) {
 			return sp, unknownVerb(rest, typ)
 		}
 	}
-	return sp, sp.checkGroup()
+	return sp, sp.checkGroup(typ)
 }
 
 func unknownVerb(verb, typ string) error {
@@ -147,14 +147,18 @@ func (sp *spec) parseGroup(rest string) (string, error) {
 	return rest, nil
 }
 
-func (sp *spec) checkGroup() error {
-	if sp.group == 0 || sp.verb == 0 || strings.IndexByte("deEfFgG%", sp.verb) >= 0 {
+func (sp *spec) checkGroup(typ string) error {
+	verb := sp.verb
+	if verb == 0 && typ == "str" {
+		verb = 's'
+	}
+	if sp.group == 0 || verb == 0 || strings.IndexByte("deEfFgG%", verb) >= 0 {
 		return nil
 	}
-	if sp.group == '_' && strings.IndexByte("boxX", sp.verb) >= 0 {
+	if sp.group == '_' && strings.IndexByte("boxX", verb) >= 0 {
 		return nil
 	}
-	return valueErr("Cannot specify '%c' with '%c'.", sp.group, sp.verb)
+	return valueErr("Cannot specify '%c' with '%c'.", sp.group, verb)
 }
 
 func (sp *spec) formatText(s string) (string, error) {
@@ -171,8 +175,6 @@ func (sp *spec) formatText(s string) (string, error) {
 		return "", valueErr("Alternate form (#) not allowed in string format specifier")
 	case sp.align == '=':
 		return "", valueErr("'=' alignment not allowed in string format specifier")
-	case sp.group != 0:
-		return "", valueErr("Cannot specify '%c' with 's'.", sp.group)
 	}
 	if sp.precision >= 0 {
 		s = prefix(s, sp.precision)
@@ -267,7 +269,9 @@ func (sp *spec) formatChar(n *big.Int) (string, error) {
 		return "", valueErr("Sign not allowed with integer format specifier 'c'")
 	case sp.alt:
 		return "", valueErr("Alternate form (#) not allowed with integer format specifier 'c'")
-	case !n.IsInt64() || n.Int64() < 0 || n.Int64() > utf8.MaxRune:
+	case !n.IsInt64():
+		return "", Errorf("OverflowError", "Python int too large to convert to C long")
+	case n.Int64() < 0 || n.Int64() > utf8.MaxRune:
 		return "", Errorf("OverflowError", "%%c arg not in range(0x110000)")
 	}
 	return sp.pad("", string(rune(n.Int64())), '>'), nil
@@ -324,7 +328,7 @@ func (sp *spec) formatFloat(f float64, typ string) (string, error) {
 	}
 	body := floatBody(math.Abs(f), verb, precision, sp.alt)
 	negative := math.Signbit(f) && !math.IsNaN(f)
-	if sp.noNegZero && negative && strings.Trim(body, "0.") == "" {
+	if mantissa, _, _ := strings.Cut(strings.ToLower(body), "e"); sp.noNegZero && strings.Trim(mantissa, "0.") == "" {
 		negative = false
 	}
 	head := sp.signOf(negative)
@@ -388,7 +392,7 @@ func floatGeneral(f float64, precision int, alt, str bool) string {
 	if str {
 		limit--
 	}
-	useExp := f != 0 && (exp < -4 || exp >= limit)
+	useExp := exp < -4 || exp >= limit
 	if !alt {
 		digits = strings.TrimRight(digits, "0")
 	}

@@ -79,8 +79,11 @@ func splitSpace(s string, limit int, right bool) []string {
 }
 
 func splitLines(self Value, a []Value) (Value, error) {
-	keep := a[0] != nil && Truth(a[0])
-	return textList(SplitLines(selfText(self), keep)), nil
+	keep, err := intArg(a[0], 0)
+	if err != nil {
+		return nil, err
+	}
+	return textList(SplitLines(selfText(self), keep != 0)), nil
 }
 
 // SplitLines is str.splitlines: at every line boundary Unicode knows, with the boundary

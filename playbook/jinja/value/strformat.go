@@ -204,6 +204,9 @@ func (f *formatter) lookup(name string) (Value, error) {
 	for rest := name[end:]; rest != ""; {
 		part := ""
 		attr := rest[0] == '.'
+		if end > 0 && name[len(name)-len(rest)-1] == ']' && !attr && rest[0] != '[' {
+			return nil, valueErr("Only '.' or '[' may follow ']' in format field specifier")
+		}
 		if attr {
 			rest = rest[1:]
 			end := strings.IndexAny(rest, ".[")
@@ -217,9 +220,6 @@ func (f *formatter) lookup(name string) (Value, error) {
 				return nil, valueErr("Missing ']' in format string")
 			}
 			part, rest = rest[1:end], rest[end+1:]
-			if rest != "" && rest[0] != '.' && rest[0] != '[' {
-				return nil, valueErr("Only '.' or '[' may follow ']' in format field specifier")
-			}
 		}
 		if part == "" {
 			return nil, valueErr("Empty attribute in format string")
@@ -268,10 +268,10 @@ func (f *formatter) argument(name string) (Value, error) {
 // fieldIndex says whether name is a number.
 func fieldIndex(name string) (int, bool, error) {
 	n, rest, err := specNumber(name, -1)
-	if rest != "" || name == "" {
-		return 0, false, nil
+	if err != nil {
+		return 0, false, err
 	}
-	return n, true, err
+	return n, rest == "" && name != "", nil
 }
 
 func step(v Value, part string, attr bool) (Value, error) {
@@ -300,6 +300,12 @@ func step(v Value, part string, attr bool) (Value, error) {
 // MissingItem is the error Python raises for v[key] where [Item] finds nothing.
 func MissingItem(v, key Value) error {
 	_, isIndex := index(key)
+	if _, big := key.(*BigInt); big {
+		switch v.(type) {
+		case Str, Markup, *List, Tuple, Bytes, *Range:
+			return Errorf("IndexError", "cannot fit 'int' into an index-sized integer")
+		}
+	}
 	switch v := v.(type) {
 	case *Dict, Mapping:
 		if err := Hashable(key); err != nil {

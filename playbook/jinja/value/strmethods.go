@@ -1,6 +1,7 @@
 package value
 
 import (
+	"errors"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -377,6 +378,12 @@ func makeTrans(_ Value, a []Value) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	drop := ""
+	if a[2] != nil {
+		if drop, err = strArg(a[2], "maketrans() argument 3"); err != nil {
+			return nil, err
+		}
+	}
 	x, y := []rune(from), []rune(to)
 	if len(x) != len(y) {
 		return nil, valueErr("the first two maketrans arguments must have equal length")
@@ -384,14 +391,8 @@ func makeTrans(_ Value, a []Value) (Value, error) {
 	for i := range x {
 		_ = table.Set(Int(x[i]), Int(y[i])) // ints are hashable
 	}
-	if a[2] != nil {
-		drop, err := strArg(a[2], "maketrans() argument 3")
-		if err != nil {
-			return nil, err
-		}
-		for _, r := range drop {
-			_ = table.Set(Int(r), None{})
-		}
+	for _, r := range drop {
+		_ = table.Set(Int(r), None{})
 	}
 	return table, nil
 }
@@ -404,6 +405,10 @@ func translate(self Value, a []Value) (Value, error) {
 			failed = err
 		}
 		if !ok {
+			var e *Error
+			if errors.As(MissingItem(a[0], Int(r)), &e) && e.Class == "TypeError" && failed == nil {
+				failed = e
+			}
 			return utf8.AppendRune(b, r)
 		}
 		switch v := v.(type) {

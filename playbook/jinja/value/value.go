@@ -102,6 +102,8 @@ type Undefined struct {
 	// Jinja's own default class allows; otherwise any use is an error.
 	Lenient bool
 	At      Place // where in a template the missing thing is named
+	// Path is the chain of names up to the missing link, "a.b", where it is one.
+	Path string
 }
 
 // A Place is a position in a template's source, from 1; the zero Place is unknown.
