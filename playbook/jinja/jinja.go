@@ -56,9 +56,13 @@ type Options struct {
 	// EscapeBackslashes keeps backslashes in string literals of expressions inside {{ }}
 	// as they are (Ansible's escape_backslashes for strings of playbooks).
 	EscapeBackslashes bool
+	// Autoescape escapes what is printed for HTML, unless it is value.Markup.
+	Autoescape bool
+	// StrictNames makes an unknown filter or test an error of the parser everywhere;
+	// otherwise, inside an if, it is one only when it is reached, as in Jinja2.
+	StrictNames bool
 	// Finalize, if set, is applied to every printed value before it becomes text.
 	Finalize func(value.Value) (value.Value, error)
-
 	// Concat, if set, makes the value of what was printed: by a template (Native), a macro, a
 	// caller, a set block or a filter block. nodes are the finalized values of {{ }} and the
 	// texts between them, never an empty one; it must not keep nodes. Without it the value is
@@ -114,8 +118,11 @@ type Call struct {
 	At   value.Place // where in the template the call stands
 	// Name is what the template calls it.
 	Name string
+	// Autoescape is set where the template escapes what it prints.
+	Autoescape bool
 
-	resolve func(name string) (value.Value, bool, error)
+	in    *instance
+	local func(name string) (value.Value, bool)
 }
 
 // A Param is a parameter of a Signature.
@@ -130,15 +137,15 @@ type Signature struct {
 	Params []Param
 	// VarArgs and KwArgs accept further positional and keyword arguments.
 	VarArgs, KwArgs bool
-	// AcceptUndefined hands undefined arguments on to Do; otherwise one is an error
-	// before the call. For a filter or test, index 0 is the piped value.
+	// AcceptUndefined hands undefined values on to Do, the piped one included; otherwise
+	// one is an error before the call. Lenient undefined values are always handed on.
 	AcceptUndefined bool
 	// AcceptUnknown hands Unknown arguments on to Do; otherwise the result is Unknown.
 	AcceptUnknown bool
 }
 
 // Bound are arguments after binding: one per parameter (nil for a missing optional
-// one), then the rest.
+// one), then the rest. Constant arguments are bound once, so they must not be changed.
 type Bound struct {
 	Args  []value.Value
 	Var   []value.Value
@@ -166,6 +173,12 @@ type Function struct {
 
 // Type implements value.Value.
 func (*Function) Type() string { return "function" }
+
+// A Ref is a name in a template and where it comes up first.
+type Ref struct {
+	Name string
+	At   value.Place
+}
 
 // An Error is a mistake in a template or of its evaluation. Errors of the parser and of
 // the evaluation have the same form, so that a message always names its place.
