@@ -1,0 +1,239 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+)
+
+// A Cluster is one API server, as one user, for a whole run: one HTTP connection pool,
+// one copy of what the server serves. It is safe for concurrent use.
+type Cluster struct {
+	// DefaultNamespace is that of the kubeconfig's context; "" is default.
+	DefaultNamespace string
+	Config           *rest.Config
+	Dynamic          dynamic.Interface
+	Typed            kubernetes.Interface
+
+	disco discovery.CachedDiscoveryInterface
+
+	mu       sync.Mutex
+	mapper   meta.ResettableRESTMapper
+	asked    map[schema.GroupKind]bool // kinds the discovery was refreshed for
+	warnings *warnings
+	overlay  overlay
+}
+
+// Connect makes the client of a cluster. Nothing is sent yet.
+func Connect(config *rest.Config) (*Cluster, error) {
+	w := &warnings{seen: map[string]bool{}}
+	config = rest.CopyConfig(config)
+	config.WarningHandler = w
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return &retrier{next: next, pause: time.Sleep} })
+	httpClient, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	dyn, err := dynamic.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	typed, err := kubernetes.NewForConfigAndClient(config, httpClient)
+	if err != nil {
+		return nil, fmt.Errorf("make client: %w", err)
+	}
+	disco := memory.NewMemCacheClient(typed.Discovery())
+	return &Cluster{
+		Config: config, Dynamic: dyn, Typed: typed, disco: disco,
+		mapper: restmapper.NewDeferredDiscoveryRESTMapper(disco),
+		asked:  map[schema.GroupKind]bool{}, warnings: w,
+	}, nil
+}
+
+// Mapping finds the resource of a kind. A kind that is not known makes the discovery be
+// read once more: it may have been defined a moment ago.
+func (c *Cluster) Mapping(gvk schema.GroupVersionKind) (*meta.RESTMapping, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if meta.IsNoMatchError(err) && !c.asked[gvk.GroupKind()] {
+		c.asked[gvk.GroupKind()] = true
+		c.mapper.Reset()
+		m, err = c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	}
+	return m, err
+}
+
+// KindFor finds the kind meant by a kind's, a plural, singular or short name and an
+// optional apiVersion: "deploy", "Deployment", "deployments".
+func (c *Cluster) KindFor(apiVersion, kind string) (schema.GroupVersionKind, error) {
+	gv, err := schema.ParseGroupVersion(apiVersion)
+	if err != nil {
+		return schema.GroupVersionKind{}, fmt.Errorf("api_version %q: %w", apiVersion, err)
+	}
+	gvk := gv.WithKind(kind)
+	if apiVersion != "" {
+		if _, err := c.Mapping(gvk); err == nil {
+			return gvk, nil
+		}
+	}
+	lists, err := c.resources()
+	if err != nil {
+		return gvk, err
+	}
+	var found []schema.GroupVersionKind
+	for _, list := range lists {
+		have, err := schema.ParseGroupVersion(list.GroupVersion)
+		if err != nil || apiVersion != "" && have != gv {
+			continue
+		}
+		for _, r := range list.APIResources {
+			if strings.Contains(r.Name, "/") {
+				continue
+			}
+			if r.Kind == kind || r.Name == kind || r.SingularName == kind || slices.Contains(r.ShortNames, kind) || strings.EqualFold(r.Kind, kind) {
+				found = append(found, have.WithKind(r.Kind))
+			}
+		}
+	}
+	if len(found) == 0 {
+		return gvk, &meta.NoKindMatchError{GroupKind: gvk.GroupKind(), SearchedVersions: []string{gvk.Version}}
+	}
+	return found[0], nil
+}
+
+func (c *Cluster) resources() ([]*apiResourceList, error) {
+	_, lists, err := c.disco.ServerGroupsAndResources()
+	// A broken aggregated API must not hide all the others.
+	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
+		return nil, fmt.Errorf("ask the API server what it serves: %w", explainAPI(err))
+	}
+	return lists, nil
+}
+
+// Resource is the client of a kind in a namespace ("" for the cluster's own kinds).
+func (c *Cluster) Resource(m *meta.RESTMapping, namespace string) dynamic.ResourceInterface {
+	if m.Scope.Name() == meta.RESTScopeNameNamespace {
+		return c.Dynamic.Resource(m.Resource).Namespace(namespace)
+	}
+	return c.Dynamic.Resource(m.Resource)
+}
+
+// warnings gathers what the API server warns of, each text once.
+type warnings struct {
+	mu   sync.Mutex
+	seen map[string]bool
+	list []string
+}
+
+// HandleWarningHeader implements rest.WarningHandler.
+func (w *warnings) HandleWarningHeader(code int, _, text string) {
+	if code != 299 || text == "" {
+		return
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.seen[text] {
+		w.seen[text] = true
+		w.list = append(w.list, text)
+	}
+}
+
+// Warnings returns what has been warned of since the last call.
+func (c *Cluster) Warnings() []string {
+	c.warnings.mu.Lock()
+	defer c.warnings.mu.Unlock()
+	list := c.warnings.list
+	c.warnings.list = nil
+	return list
+}
+
+// A retrier repeats requests the server asks to repeat (429 with Retry-After), and
+// reads that hit a server that is restarting. Writes are repeated only when the server
+// has said that it did nothing.
+type retrier struct {
+	next  http.RoundTripper
+	pause func(time.Duration)
+}
+
+const maxTries = 6
+
+// RoundTrip implements http.RoundTripper.
+func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
+	read := req.Method == http.MethodGet || req.Method == http.MethodHead
+	for try := 1; ; try++ {
+		resp, err := r.next.RoundTrip(req)
+		if try == maxTries || req.Context().Err() != nil {
+			return resp, err
+		}
+		wait := time.Duration(try*try) * 100 * time.Millisecond
+		switch {
+		case err != nil:
+			var op *net.OpError
+			refused := errors.As(err, &op) && op.Op == "dial"
+			if !refused && !read || req.Body != nil && req.GetBody == nil {
+				return resp, err
+			}
+		case resp.StatusCode == http.StatusTooManyRequests || read && resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented && resp.StatusCode != http.StatusGatewayTimeout:
+			if req.Body != nil && req.GetBody == nil {
+				return resp, nil
+			}
+			if d, err := time.ParseDuration(resp.Header.Get("Retry-After") + "s"); err == nil {
+				wait = min(d, 10*time.Second)
+			}
+			resp.Body.Close()
+		default:
+			return resp, nil
+		}
+		if req.GetBody != nil {
+			body, err := req.GetBody()
+			if err != nil {
+				return nil, err
+			}
+			req = req.Clone(req.Context())
+			req.Body = body
+		}
+		select {
+		case <-req.Context().Done():
+			return nil, req.Context().Err()
+		default:
+			r.pause(wait)
+		}
+	}
+}
+
+// explainAPI says what an error of the API means for whoever wrote the task.
+func explainAPI(err error) error {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		s := status.Status()
+		if apierrors.IsForbidden(err) {
+			return fmt.Errorf("%s\nhint: give the user the verb it names, or use another context", s.Message)
+		}
+		return errors.New(s.Message)
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return fmt.Errorf("cannot reach the API server: %w", op)
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return errors.New("the API server did not answer in time")
+	}
+	return err
+}

@@ -1,0 +1,48 @@
+package kube
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// An overlay remembers what a check run would have made: a dry run of an object in a
+// namespace that is not there yet is refused by the server, and must not fail the play.
+type overlay struct {
+	mu         sync.Mutex
+	namespaces map[string]bool
+	kinds      map[schema.GroupKind]bool
+}
+
+// add remembers an object that a run would create.
+func (o *overlay) add(u *unstructured.Unstructured) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	switch u.GetKind() {
+	case "Namespace":
+		if o.namespaces == nil {
+			o.namespaces = map[string]bool{}
+		}
+		o.namespaces[u.GetName()] = true
+	case "CustomResourceDefinition":
+		if o.kinds == nil {
+			o.kinds = map[schema.GroupKind]bool{}
+		}
+		group, _, _ := unstructured.NestedString(u.Object, "spec", "group")
+		kind, _, _ := unstructured.NestedString(u.Object, "spec", "names", "kind")
+		o.kinds[schema.GroupKind{Group: group, Kind: kind}] = true
+	}
+}
+
+func (o *overlay) hasNamespace(name string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.namespaces[name]
+}
+
+func (o *overlay) hasKind(gk schema.GroupKind) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.kinds[gk]
+}

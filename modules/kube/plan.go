@@ -1,0 +1,324 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes/scheme"
+)
+
+// Method is how an object is brought to its definition.
+type Method string
+
+// The methods.
+const (
+	// Merge patches what the definition names and leaves the rest: several tasks may each
+	// define a part (kubernetes.core's default).
+	Merge Method = "merge"
+	// Apply is server-side apply: what the last apply set and this one does not is removed.
+	Apply Method = "apply"
+	// Put replaces the whole object (force: true).
+	Put Method = "put"
+	// PatchOnly is Merge for objects that must exist (state: patched).
+	PatchOnly Method = "patched"
+)
+
+// parallel bounds the requests of one task that are under way at once.
+const parallel = 16
+
+// listFrom is how many objects of a kind and namespace are looked up by one LIST
+// instead of a GET each.
+const listFrom = 4
+
+// A writer brings objects to their definitions by one method.
+type writer struct {
+	method  Method
+	manager string // field manager of server-side apply
+	force   bool   // take fields from other managers
+	types   []types.PatchType
+}
+
+// lookup fills in what is there now: one LIST per kind and namespace for many objects.
+func (v *View) lookup(ctx context.Context, items []*item) error {
+	type bucket struct {
+		gvk       schema.GroupVersionKind
+		namespace string
+	}
+	buckets := map[bucket][]*item{}
+	for _, it := range items {
+		if it.mapping != nil && it.id.Name != "" {
+			b := bucket{it.id.GroupVersionKind, it.id.Namespace}
+			buckets[b] = append(buckets[b], it)
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for b, list := range buckets {
+		if len(list) >= listFrom {
+			g.Go(func() error {
+				err := v.lookupList(ctx, list)
+				if apierrors.IsForbidden(err) { // allowed to get what it may not list
+					return v.lookupEach(ctx, list)
+				}
+				return err
+			})
+			continue
+		}
+		_ = b
+		for _, it := range list {
+			g.Go(func() error { return v.lookupEach(ctx, []*item{it}) })
+		}
+	}
+	return g.Wait()
+}
+
+func (v *View) lookupList(ctx context.Context, list []*item) error {
+	byName := make(map[string]*item, len(list))
+	for _, it := range list {
+		byName[it.id.Name] = it
+	}
+	res := v.cluster.Resource(list[0].mapping, list[0].id.Namespace)
+	for opts := (metav1.ListOptions{Limit: 500}); ; {
+		page, err := res.List(ctx, opts)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for i := range page.Items {
+			if it, ok := byName[page.Items[i].GetName()]; ok {
+				it.live = &page.Items[i]
+			}
+		}
+		if opts.Continue = page.GetContinue(); opts.Continue == "" {
+			return nil
+		}
+	}
+}
+
+func (v *View) lookupEach(ctx context.Context, list []*item) error {
+	for _, it := range list {
+		live, err := v.cluster.Resource(it.mapping, it.id.Namespace).Get(ctx, it.id.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("get %s: %w", it.id, explainAPI(err))
+		}
+		it.live = live
+	}
+	return nil
+}
+
+// plan asks the server what writing every object would come to.
+func (v *View) plan(ctx context.Context, items []*item, w writer) error {
+	if err := v.lookup(ctx, items); err != nil {
+		return err
+	}
+	for _, it := range items {
+		// Before the dry runs: a namespace of the set makes room for the others.
+		if it.live == nil && stageOf(it.id.Kind) <= stages["CustomResourceDefinition"] {
+			v.cluster.overlay.add(it.want)
+		}
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.SetLimit(parallel)
+	for _, it := range items {
+		g.Go(func() error {
+			if err := v.planOne(ctx, it, w); err != nil {
+				return fmt.Errorf("%s: %s", it.id, hide(explainAPI(err).Error(), secretsOf(it.want, it.live)))
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+func (v *View) planOne(ctx context.Context, it *item, w writer) error {
+	switch {
+	case it.live == nil && w.method == PatchOnly:
+		it.action = Unchanged // kubernetes.core: patching what is not there is nothing
+		it.unverified = "it does not exist, so there is nothing to patch"
+		return nil
+	case it.live == nil:
+		it.action = Create
+	default:
+		it.action = Configure
+	}
+	if it.mapping == nil {
+		it.after = it.want
+		return nil
+	}
+	if it.live != nil && w.method == Merge && covers(it.live.Object, it.want.Object) {
+		// The definition is there to the letter: no need to ask.
+		it.action, it.after = Unchanged, it.live
+		return nil
+	}
+	after, err := w.write(ctx, v.cluster, it, true)
+	switch {
+	case err == nil:
+	case apierrors.IsNotFound(err) && it.live == nil && v.cluster.overlay.hasNamespace(it.id.Namespace):
+		it.after, it.unverified = it.want, "its namespace is made by the same run"
+		return nil
+	case unverifiable(err):
+		it.after, it.unverified = it.want, "a webhook takes no part in dry runs"
+		return nil
+	default:
+		return err
+	}
+	it.after = after
+	if it.live != nil && same(it.live, after) {
+		it.action = Unchanged
+	}
+	return nil
+}
+
+// unverifiable reports a webhook without dry-run support.
+func unverifiable(err error) bool {
+	return apierrors.IsBadRequest(err) && strings.Contains(err.Error(), "does not support dry run")
+}
+
+// same compares what a write would leave with what is there.
+func same(live, after *unstructured.Unstructured) bool {
+	return reflect.DeepEqual(withoutNoise(live), withoutNoise(after))
+}
+
+// covers reports whether every field of want is in have with the same value. Lists must
+// be equal: how they merge is the server's knowledge. Data written as stringData is
+// never covered.
+func covers(have, want any) bool {
+	switch w := want.(type) {
+	case map[string]any:
+		h, ok := have.(map[string]any)
+		if !ok {
+			return len(w) == 0 && have == nil
+		}
+		for k, v := range w {
+			if k == "status" || k == "stringData" {
+				return false
+			}
+			hv, found := h[k]
+			if !found && v != nil || !covers(hv, v) {
+				return false
+			}
+		}
+		return true
+	}
+	return reflect.DeepEqual(have, want)
+}
+
+// write brings one object to its definition, or asks what that would come to.
+func (w writer) write(ctx context.Context, c *Cluster, it *item, dry bool) (*unstructured.Unstructured, error) {
+	var dryRun []string
+	if dry {
+		dryRun = []string{metav1.DryRunAll}
+	}
+	res := c.Resource(it.mapping, it.id.Namespace)
+	switch {
+	case w.method == Apply && it.id.Name != "":
+		return res.Apply(ctx, it.id.Name, it.want, metav1.ApplyOptions{DryRun: dryRun, Force: w.force, FieldManager: w.manager})
+	case it.live == nil:
+		return res.Create(ctx, it.want, metav1.CreateOptions{DryRun: dryRun, FieldManager: w.manager})
+	case w.method == Put:
+		put := it.want.DeepCopy()
+		put.SetResourceVersion(it.live.GetResourceVersion())
+		return res.Update(ctx, put, metav1.UpdateOptions{DryRun: dryRun, FieldManager: w.manager})
+	}
+	return w.patch(ctx, c, it, dryRun)
+}
+
+// patch tries the kinds of merge in order: a custom resource knows no strategic merge.
+func (w writer) patch(ctx context.Context, c *Cluster, it *item, dryRun []string) (*unstructured.Unstructured, error) {
+	body, err := json.Marshal(it.want.Object)
+	if err != nil {
+		return nil, fmt.Errorf("encode: %w", err)
+	}
+	kinds := w.types
+	if len(kinds) == 0 {
+		kinds = []types.PatchType{types.MergePatchType}
+		if scheme.Scheme.Recognizes(it.id.GroupVersionKind) {
+			kinds = []types.PatchType{types.StrategicMergePatchType, types.MergePatchType}
+		}
+	}
+	res := c.Resource(it.mapping, it.id.Namespace)
+	var last error
+	for _, kind := range kinds {
+		after, err := res.Patch(ctx, it.id.Name, kind, body, metav1.PatchOptions{DryRun: dryRun, FieldManager: w.manager})
+		if err == nil || !apierrors.IsUnsupportedMediaType(err) {
+			return after, err
+		}
+		last = err
+	}
+	return nil, last
+}
+
+// byStage groups the objects that something happens to, in the order of writing.
+func byStage(items []*item) [][]*item {
+	groups := make([][]*item, 9)
+	for _, it := range items {
+		n := stageOf(it.id.Kind)
+		groups[n] = append(groups[n], it)
+	}
+	var order [][]*item
+	for _, g := range groups {
+		if len(g) > 0 {
+			order = append(order, g)
+		}
+	}
+	return order
+}
+
+// execute writes what the plan says, stage by stage. A failure stops later stages; what
+// was written stays, and is in the items.
+func (t *Target) execute(ctx context.Context, items []*item, w writer) error {
+	for _, stage := range byStage(items) {
+		g, gctx := errgroup.WithContext(ctx)
+		g.SetLimit(parallel)
+		crds := false
+		for _, it := range stage {
+			if it.action == Unchanged {
+				continue
+			}
+			crds = crds || it.id.Kind == "CustomResourceDefinition"
+			g.Go(func() error { return t.writeOne(gctx, it, w) })
+		}
+		if err := g.Wait(); err != nil {
+			return err
+		}
+		if crds {
+			if err := t.established(ctx, stage); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (t *Target) writeOne(ctx context.Context, it *item, w writer) error {
+	if it.mapping == nil {
+		m, err := t.cluster.Mapping(it.id.GroupVersionKind)
+		if err != nil {
+			return fmt.Errorf("%s: %w", it.id, explainAPI(err))
+		}
+		it.mapping = m
+	}
+	after, err := w.write(ctx, t.cluster, it, false)
+	if err != nil {
+		return fmt.Errorf("%s: %s", it.id, hide(explainAPI(err).Error(), secretsOf(it.want, it.live)))
+	}
+	it.after, it.unverified = after, ""
+	if it.id.Name == "" {
+		it.id.Name = after.GetName()
+	}
+	return nil
+}

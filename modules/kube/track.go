@@ -1,0 +1,429 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// Condition is the state a wait is for, when it is not simply "ready".
+type Condition struct {
+	Type, Status, Reason string
+}
+
+// Wait says what to wait for.
+type Wait struct {
+	Timeout   time.Duration
+	Condition *Condition
+	// Absent waits for the objects to be gone.
+	Absent bool
+	// Restarts a container may have before a crash counts as the failure.
+	Restarts int64
+	// LogLines of a failed container that the report quotes.
+	LogLines int64
+}
+
+// A tracker follows a set of objects, the pods under them and their events, by watches:
+// it never polls. One goroutine holds all state.
+type tracker struct {
+	view  *View
+	opts  Wait
+	items []*item
+	start time.Time
+
+	mu       sync.Mutex
+	objects  map[string]*unstructured.Unstructured // by kind, namespace, name
+	pods     map[string]*unstructured.Unstructured // by namespace/name
+	sets     map[string]*unstructured.Unstructured // ReplicaSets by UID
+	held     map[string]time.Time                  // when a trouble that may pass was seen first
+	kick     chan struct{}
+	watchErr error
+}
+
+// watchKinds are looked at under a workload, beside the objects themselves.
+var (
+	podKind        = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
+	replicaSetKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ReplicaSet"}
+)
+
+// wait follows items until all are there, one has failed for good, or time is up.
+func (v *View) wait(ctx context.Context, items []*item, o Wait) (*Report, error) {
+	t := &tracker{
+		view: v, opts: o, items: items, start: time.Now(),
+		objects: map[string]*unstructured.Unstructured{}, pods: map[string]*unstructured.Unstructured{},
+		sets: map[string]*unstructured.Unstructured{}, held: map[string]time.Time{}, kick: make(chan struct{}, 1),
+	}
+	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	if err := t.watchAll(ctx); err != nil {
+		return nil, err
+	}
+	tick := time.NewTicker(time.Second) // for graces that run out without an event
+	defer tick.Stop()
+	said := ""
+	for {
+		report, done := t.judge()
+		if done {
+			if report.Failed() {
+				v.explain(context.WithoutCancel(ctx), report, o)
+			}
+			return report, nil
+		}
+		if line := report.line(); line != said {
+			said = line
+			v.site.Emit(line)
+		}
+		select {
+		case <-t.kick:
+		case <-tick.C:
+		case <-ctx.Done():
+			report, _ = t.judge()
+			report.TimedOut = context.Cause(ctx) == context.DeadlineExceeded
+			if !report.TimedOut {
+				return report, ctx.Err()
+			}
+			report.Elapsed = time.Since(t.start)
+			v.explain(context.WithoutCancel(ctx), report, o)
+			return report, nil
+		}
+	}
+}
+
+// watchAll opens one watch per kind and namespace of the set, and of what is below it.
+func (t *tracker) watchAll(ctx context.Context) error {
+	type place struct {
+		gvk       schema.GroupVersionKind
+		namespace string
+	}
+	places := map[place]bool{}
+	for _, it := range t.items {
+		if it.mapping == nil {
+			continue
+		}
+		places[place{it.id.GroupVersionKind, it.id.Namespace}] = true
+		if !t.opts.Absent && hasPods(it.id.Kind) {
+			places[place{podKind, it.id.Namespace}] = true
+			if it.id.Kind == "Deployment" {
+				places[place{replicaSetKind, it.id.Namespace}] = true
+			}
+		}
+	}
+	for p := range places {
+		first := make(chan error, 1)
+		go t.follow(ctx, p.gvk, p.namespace, first)
+		if err := <-first; err != nil {
+			return fmt.Errorf("watch %s: %w", p.gvk.Kind, explainAPI(err))
+		}
+	}
+	return nil
+}
+
+func hasPods(kind string) bool {
+	switch kind {
+	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "ReplicationController":
+		return true
+	}
+	return false
+}
+
+// follow lists a kind and then watches it, listing again whenever the watch ends: a
+// watch that starts at a list's version is the only kind every etcd serves.
+func (t *tracker) follow(ctx context.Context, gvk schema.GroupVersionKind, namespace string, first chan<- error) {
+	m, err := t.view.cluster.Mapping(gvk)
+	if err != nil {
+		first <- err
+		return
+	}
+	res := t.view.cluster.Resource(m, namespace)
+	opened := false
+	for delay := 100 * time.Millisecond; ctx.Err() == nil; {
+		list, err := res.List(ctx, metav1.ListOptions{})
+		if err == nil {
+			t.replace(gvk, namespace, list.Items)
+			if !opened {
+				opened = true
+				first <- nil
+			}
+			var w watch.Interface
+			if w, err = res.Watch(ctx, metav1.ListOptions{ResourceVersion: list.GetResourceVersion()}); err == nil {
+				t.consume(ctx, gvk, w)
+				delay = 100 * time.Millisecond
+				continue
+			}
+		}
+		if !opened {
+			first <- err
+			return
+		}
+		select { // the server may be restarting: it is asked again until time is up
+		case <-ctx.Done():
+		case <-time.After(delay):
+			delay = min(2*delay, 2*time.Second)
+		}
+	}
+}
+
+func (t *tracker) consume(ctx context.Context, gvk schema.GroupVersionKind, w watch.Interface) {
+	defer w.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case ev, ok := <-w.ResultChan():
+			if !ok || ev.Type == watch.Error {
+				return
+			}
+			if u, ok := ev.Object.(*unstructured.Unstructured); ok {
+				t.store(gvk, u, ev.Type == watch.Deleted)
+			}
+		}
+	}
+}
+
+func (t *tracker) replace(gvk schema.GroupVersionKind, namespace string, list []unstructured.Unstructured) {
+	t.mu.Lock()
+	for key, u := range t.objects {
+		if u.GetKind() == gvk.Kind && u.GetNamespace() == namespace {
+			delete(t.objects, key)
+		}
+	}
+	if gvk == podKind {
+		for key, u := range t.pods {
+			if u.GetNamespace() == namespace {
+				delete(t.pods, key)
+			}
+		}
+	}
+	t.mu.Unlock()
+	for i := range list {
+		t.store(gvk, &list[i], false)
+	}
+	t.wake()
+}
+
+func (t *tracker) store(gvk schema.GroupVersionKind, u *unstructured.Unstructured, gone bool) {
+	t.mu.Lock()
+	put := func(m map[string]*unstructured.Unstructured, key string) {
+		if gone {
+			delete(m, key)
+		} else {
+			m[key] = u
+		}
+	}
+	switch gvk {
+	case podKind:
+		put(t.pods, u.GetNamespace()+"/"+u.GetName())
+	case replicaSetKind:
+		put(t.sets, string(u.GetUID()))
+	}
+	put(t.objects, ID{gvk, u.GetNamespace(), u.GetName()}.same())
+	t.mu.Unlock()
+	t.wake()
+}
+
+func (t *tracker) wake() {
+	select {
+	case t.kick <- struct{}{}:
+	default:
+	}
+}
+
+// judge says how the set is doing. It is done when every object is where it should be,
+// or one has failed.
+func (t *tracker) judge() (*Report, bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	report := &Report{Elapsed: time.Since(t.start)}
+	pending := 0
+	for _, it := range t.items {
+		live := t.objects[it.id.same()]
+		o := Outcome{ID: it.id, Live: live}
+		switch {
+		case t.opts.Absent:
+			o.Status = Status{State: Absent}
+			if live != nil {
+				o.Status = Compute(live)
+				o.Status.State = Progressing
+				o.Status.Message = orElse(o.Status.Message, "still there")
+				pending++
+			}
+		default:
+			o.Status = t.status(live)
+			switch o.Status.State {
+			case Failed:
+				t.blame(&o)
+			case Progressing, Terminating, Absent:
+				pending++
+				if t.blame(&o) {
+					o.Status = Status{State: Failed, Reason: o.Trouble.Reason, Message: o.Trouble.Message}
+					pending--
+				}
+			}
+		}
+		report.Outcomes = append(report.Outcomes, o)
+	}
+	return report, report.Failed() || pending == 0
+}
+
+func (t *tracker) status(live *unstructured.Unstructured) Status {
+	s := Compute(live)
+	if t.opts.Condition == nil || live == nil {
+		if live != nil && live.GetKind() == "Job" && s.State == Absent {
+			return ready("gone after it completed")
+		}
+		return s
+	}
+	if s.State == Failed {
+		return s
+	}
+	c, ok := object{live.Object}.condition(t.opts.Condition.Type)
+	want := orElse(t.opts.Condition.Status, "True")
+	if ok && c.str("status") == want && (t.opts.Condition.Reason == "" || c.str("reason") == t.opts.Condition.Reason) {
+		return ready("condition %s is %s", t.opts.Condition.Type, want)
+	}
+	return progressing("Waiting", "condition %s is not %s yet", t.opts.Condition.Type, want)
+}
+
+// blame finds the pod that keeps a workload from being ready, and reports whether its
+// trouble counts as the workload's failure now.
+func (t *tracker) blame(o *Outcome) bool {
+	if o.Live == nil || !hasPods(o.ID.Kind) {
+		return false
+	}
+	counts := false
+	for _, pod := range t.podsOf(o.Live) {
+		trouble := podTrouble(object{pod.Object})
+		if trouble.Urgency == None {
+			continue
+		}
+		now := t.counts(pod, trouble)
+		if o.Pod == nil || trouble.Urgency > o.Trouble.Urgency || now && !counts {
+			o.Pod, o.Trouble = pod, trouble
+		}
+		o.Same += btoi(trouble.Reason == o.Trouble.Reason)
+		counts = counts || now
+	}
+	// A Job has a rule of its own for how often its pods may fail.
+	return counts && !(o.ID.Kind == "Job" && o.Trouble.Urgency != Hold && o.Trouble.Reason != "ImagePullBackOff" && o.Trouble.ExitCode >= 0)
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// counts applies the graces of a trouble that may pass.
+func (t *tracker) counts(pod *unstructured.Unstructured, trouble Trouble) bool {
+	switch trouble.Urgency {
+	case Doomed:
+		return true
+	case Restarts:
+		return trouble.Restarts > t.opts.Restarts || trouble.Reason == "CrashLoopBackOff" && trouble.Restarts >= t.opts.Restarts
+	case Hold:
+		key := string(pod.GetUID()) + trouble.Container + trouble.Reason
+		since, ok := t.held[key]
+		if !ok {
+			since = time.Now()
+			t.held[key] = since
+		}
+		return time.Since(since) >= trouble.Grace
+	}
+	return false
+}
+
+// podsOf lists the pods that a workload's present template made, newest first. Of a
+// Deployment these are the pods of its newest ReplicaSet: an old one may stay broken.
+func (t *tracker) podsOf(w *unstructured.Unstructured) []*unstructured.Unstructured {
+	owner := w.GetUID()
+	if w.GetKind() == "Deployment" {
+		newest, rev := (*unstructured.Unstructured)(nil), ""
+		for _, rs := range t.sets {
+			if metav1.GetControllerOf(rs) == nil || metav1.GetControllerOf(rs).UID != owner {
+				continue
+			}
+			r := rs.GetAnnotations()["deployment.kubernetes.io/revision"]
+			if newest == nil || len(r) > len(rev) || len(r) == len(rev) && r > rev {
+				newest, rev = rs, r
+			}
+		}
+		// The controller has not made the new set yet: no pod may be blamed.
+		if newest == nil || rev != w.GetAnnotations()["deployment.kubernetes.io/revision"] {
+			return nil
+		}
+		owner = newest.GetUID()
+	}
+	update := object{w.Object}.str("status", "updateRevision")
+	var pods []*unstructured.Unstructured
+	for _, p := range t.pods {
+		ref := metav1.GetControllerOf(p)
+		if ref == nil || ref.UID != owner || p.GetDeletionTimestamp() != nil {
+			continue
+		}
+		if rev := p.GetLabels()["controller-revision-hash"]; update != "" && rev != "" && rev != update {
+			continue
+		}
+		pods = append(pods, p)
+	}
+	sort.Slice(pods, func(i, j int) bool { return pods[i].GetName() < pods[j].GetName() })
+	return pods
+}
+
+// eventsOf lists the warnings about an object, newest last, without those that say the
+// same as the trouble does.
+func (v *View) eventsOf(ctx context.Context, u *unstructured.Unstructured, since time.Time) []Event {
+	list, err := v.cluster.Typed.CoreV1().Events(u.GetNamespace()).List(ctx, metav1.ListOptions{
+		FieldSelector: "involvedObject.uid=" + string(u.GetUID()),
+	})
+	if err != nil {
+		return nil // the report is worth giving without them
+	}
+	var events []Event
+	for _, e := range list.Items {
+		last := e.LastTimestamp.Time
+		if last.IsZero() {
+			last = e.EventTime.Time
+		}
+		if e.Type == corev1.EventTypeNormal || last.Before(since.Add(-time.Minute)) {
+			continue
+		}
+		events = append(events, Event{Reason: e.Reason, Message: strings.TrimSpace(e.Message), Count: max(e.Count, 1), Last: last})
+	}
+	sort.Slice(events, func(i, j int) bool { return events[i].Last.Before(events[j].Last) })
+	if len(events) > 5 {
+		events = events[len(events)-5:]
+	}
+	return events
+}
+
+// established waits until the API server serves the kinds that were just defined.
+func (t *Target) established(ctx context.Context, items []*item) error {
+	var crds []*item
+	for _, it := range items {
+		if it.id.Kind == "CustomResourceDefinition" {
+			crds = append(crds, it)
+		}
+	}
+	report, err := t.wait(ctx, crds, Wait{Timeout: 30 * time.Second})
+	if err != nil {
+		return err
+	}
+	if !report.OK() {
+		return report.Failure()
+	}
+	t.cluster.mu.Lock()
+	t.cluster.mapper.Reset()
+	clear(t.cluster.asked)
+	t.cluster.mu.Unlock()
+	return nil
+}
