@@ -277,11 +277,11 @@ func children(n node, visit func(node)) {
 		}
 		each(n.orelse, visit)
 	case *macroStmt:
-		n.signature.children(visit)
+		n.signature.each(visit)
 		each(n.body, visit)
 	case *callStmt:
 		visit(n.call)
-		n.signature.children(visit)
+		n.signature.each(visit)
 		each(n.body, visit)
 	case *filterStmt:
 		each(n.body, visit)
@@ -327,7 +327,7 @@ func childrenRare(n node, visit func(node)) {
 	}
 }
 
-func (s *signature) children(visit func(node)) {
+func (s *signature) each(visit func(node)) {
 	for _, p := range s.params {
 		visit(p)
 	}

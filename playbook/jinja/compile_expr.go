@@ -139,6 +139,7 @@ func (c *compiler) attr(n *attrExpr, f *frame) evalFn {
 	path := pathOf(n)
 	key := value.Value(value.S(name))
 	_, method := value.Method(emptyDict, name)
+	method = method || name == "__class__"
 	return func(a *activation) (value.Value, error) {
 		v, err := x(a)
 		if err != nil {
@@ -167,10 +168,10 @@ func (in *instance) missing(owner, key value.Value, at value.Place, path string)
 // getAttr is Jinja2's x.name: an attribute, else an item.
 func (in *instance) getAttr(v, key value.Value, name string, at value.Place, path string) (value.Value, error) {
 	if u, ok := v.(*value.Undefined); ok {
-		if in.env.opts.Chainable {
-			return u, nil
-		}
-		return nil, in.fail(at, &value.UndefinedError{U: u})
+		return in.attrOfUndefined(u, name, at)
+	}
+	if name == "__class__" && !value.IsUnknown(v) {
+		return class(v.Type()), nil
 	}
 	r, ok, err := value.Attr(v, name)
 	if err == nil && !ok {
@@ -184,6 +185,40 @@ func (in *instance) getAttr(v, key value.Value, name string, at value.Place, pat
 	}
 	return r, nil
 }
+
+func (in *instance) attrOfUndefined(u *value.Undefined, name string, at value.Place) (value.Value, error) {
+	switch {
+	case name == "_undefined_name":
+		return value.S(u.Name), nil
+	case name == "_undefined_hint" && u.Hint != "":
+		return value.S(u.Hint), nil
+	case name == "_undefined_hint":
+		return value.None{}, nil
+	case in.env.opts.Chainable:
+		return u, nil
+	}
+	return nil, in.fail(at, &value.UndefinedError{U: u})
+}
+
+// A class is the type of a value as an object: x.__class__.
+type class string
+
+// Type implements value.Value.
+func (class) Type() string { return "type" }
+
+// Attr implements value.Object.
+func (c class) Attr(name string) (value.Value, bool, error) {
+	if name == "__name__" || name == "__qualname__" {
+		return value.S(string(c)), true, nil
+	}
+	return nil, false, nil
+}
+
+// Str implements value.Texter.
+func (c class) Str() string { return c.Repr() }
+
+// Repr implements value.Texter.
+func (c class) Repr() string { return "<class '" + string(c) + "'>" }
 
 // getItem is Jinja2's x[key]: an item, else an attribute.
 func (in *instance) getItem(v, key value.Value, at value.Place, path string) (value.Value, error) {
@@ -446,7 +481,7 @@ func (c *compiler) concat(n *concatExpr, f *frame) evalFn {
 				return v, nil
 			}
 		}
-		o := output{limit: a.in.env.limits.Output}
+		o := a.in.env.textOutput()
 		for i, v := range vals {
 			if err := o.print(v); err != nil {
 				return nil, a.in.fail(n.items[i].at(), err)

@@ -372,7 +372,8 @@ func (st *state) module(t *Template) (*module, error) {
 func newModule(st *state, t *Template, s *scope) (*module, error) {
 	s.name, s.autoescape, s.blocks = t.name, t.env.opts.Autoescape, nil
 	s.addBlocks(t)
-	o := &output{native: st.native, limit: st.env.limits.Output}
+	o := st.env.textOutput()
+	o.native = st.native
 	if err := s.run(st, t, o); err != nil {
 		return nil, err
 	}

@@ -39,7 +39,7 @@ type overlayKey struct {
 	delims                                                [6]string
 	statement, comment, newline                           string
 	trim, lstrip, keep, do, loops, chain, lenient, strict bool
-	backslashes, autoescape                               bool
+	backslashes, autoescape, debug                        bool
 }
 
 func (o *Options) key() overlayKey {
@@ -48,7 +48,7 @@ func (o *Options) key() overlayKey {
 		statement: o.LineStatementPrefix, comment: o.LineCommentPrefix, newline: o.NewlineSequence,
 		trim: o.TrimBlocks, lstrip: o.LstripBlocks, keep: o.KeepTrailingNewline, do: o.Do, loops: o.LoopControls,
 		chain: o.Chainable, lenient: o.Lenient, strict: o.StrictNames, backslashes: o.EscapeBackslashes,
-		autoescape: o.Autoescape,
+		autoescape: o.Autoescape, debug: o.Debug,
 	}
 }
 
@@ -266,7 +266,7 @@ func (x *Expr) Tests() []Ref { return slices.Clone(x.prog.tests) }
 
 // Render prints the template: a Str, or Unknown when what it prints is not known.
 func (t *Template) Render(ctx context.Context, vars Vars) (value.Value, error) {
-	o := &output{limit: t.env.limits.Output}
+	o := t.env.textOutput()
 	if err := t.run(ctx, vars, o, false); err != nil {
 		return outcome(nil, err)
 	}
@@ -287,7 +287,7 @@ func (t *Template) run(ctx context.Context, vars Vars, o *output, native bool) e
 // made text: what native types are made of. An Unknown, or an undefined value, may be
 // among them.
 func (t *Template) Parts(ctx context.Context, vars Vars) ([]value.Value, error) {
-	o := &output{limit: t.env.limits.Output}
+	o := t.env.textOutput()
 	err := t.run(ctx, vars, o, true)
 	if u, ok := err.(*unknownFlow); ok {
 		return []value.Value{u.u}, nil

@@ -56,6 +56,8 @@ type Options struct {
 	// EscapeBackslashes keeps backslashes in string literals of expressions inside {{ }}
 	// as they are (Ansible's escape_backslashes for strings of playbooks).
 	EscapeBackslashes bool
+	// Debug prints an undefined value as what is missing, in braces (DebugUndefined).
+	Debug bool
 	// Autoescape escapes what is printed for HTML, unless it is value.Markup.
 	Autoescape bool
 	// StrictNames makes an unknown filter or test an error of the parser everywhere;

@@ -162,7 +162,7 @@ func (p *parser) subparse(ends []string) []node {
 	}
 	var body, parts []node
 	flush := func() {
-		if parts != nil {
+		if parts != nil && p.err == nil { // after a mistake there may be gaps
 			body = append(body, &outputStmt{pos: pos{parts[0].at()}, parts: parts})
 			parts = nil
 		}

@@ -266,11 +266,16 @@ type output struct {
 	// unknown is set once something printed is not known.
 	unknown value.Value
 	limit   int
+	// debug prints undefined values as what is missing.
+	debug bool
 }
 
 func (a *activation) newOutput() *output {
-	return &output{native: a.in.st.native, limit: a.in.env.limits.Output}
+	return &output{native: a.in.st.native, limit: a.in.env.limits.Output, debug: a.in.env.opts.Debug}
 }
+
+// textOutput collects text, whatever the evaluation does.
+func (e *Env) textOutput() *output { return &output{limit: e.limits.Output, debug: e.opts.Debug} }
 
 func (o *output) data(text string) error {
 	if o.native {
@@ -307,6 +312,9 @@ func (o *output) print(v value.Value) error {
 		if !v.Lenient {
 			return &value.UndefinedError{U: v}
 		}
+		if o.debug {
+			return o.data(debugText(v))
+		}
 		return nil
 	case value.Bool, value.None, value.Float, value.Markup:
 	default:
@@ -316,6 +324,22 @@ func (o *output) print(v value.Value) error {
 		}
 	}
 	return o.data(value.String(v))
+}
+
+// debugText is how DebugUndefined prints.
+func debugText(u *value.Undefined) string {
+	what := u.Name
+	switch {
+	case u.Hint != "":
+		what = "undefined value printed: " + u.Hint
+	case u.Owner != nil:
+		key := u.Key
+		if key == nil {
+			key = value.S(u.Name)
+		}
+		what = "no such element: " + u.Owner.Type() + " object[" + value.Repr(key) + "]"
+	}
+	return "{{ " + what + " }}"
 }
 
 // text is all that was printed, as one value.
@@ -340,7 +364,7 @@ func (a *activation) captured(o *output, at value.Place) (value.Value, error) {
 		v, err := concat(o.parts)
 		return a.in.settle(at, v, err)
 	}
-	t := &output{limit: o.limit}
+	t := a.in.env.textOutput()
 	for _, p := range o.parts {
 		if err := t.print(p); err != nil {
 			return nil, a.in.fail(at, err)
