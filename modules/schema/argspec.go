@@ -1,11 +1,9 @@
 package schema
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strings"
-	"unicode/utf16"
 
 	"orch/playbook/jinja/value"
 )
@@ -22,7 +20,7 @@ func NewArgumentSpec(options *value.Dict) *ArgumentSpec { return &ArgumentSpec{o
 // errors in Ansible's words. secrets are the values of no_log options.
 func (a *ArgumentSpec) Validate(params *value.Dict) (out *value.Dict, errs, warnings, secrets []string) {
 	c := specCheck{}
-	out = copyValue(params).(*value.Dict)
+	out = value.Clone(params).(*value.Dict)
 	c.level(a.options, nil, out, nil)
 	c.sub(a.options, out, nil)
 	if len(c.unsupported) > 0 {
@@ -36,7 +34,7 @@ func (a *ArgumentSpec) Validate(params *value.Dict) (out *value.Dict, errs, warn
 func (a *ArgumentSpec) Names() []string {
 	var names []string
 	for k := range a.options.All() {
-		names = append(names, text(k))
+		names = append(names, value.String(k))
 	}
 	return names
 }
@@ -93,7 +91,7 @@ func optionsOf(options *value.Dict) func(yield func(string, *value.Dict) bool) {
 			if !ok {
 				spec = value.NewDict(0)
 			}
-			if !yield(text(k), spec) {
+			if !yield(value.String(k), spec) {
 				return
 			}
 		}
@@ -122,7 +120,7 @@ func words(v value.Value) []string {
 	case *value.List:
 		out := make([]string, len(v.Items))
 		for i, item := range v.Items {
-			out[i] = text(item)
+			out[i] = value.String(item)
 		}
 		return out
 	case value.Str:
@@ -188,7 +186,7 @@ func (c *specCheck) noteSecrets(options, params *value.Dict) {
 					return
 				}
 			default:
-				c.addf(nil, "Value '%s' in the sub parameter field '%s' must be a %s, not '%s'", text(item), name, typeOf(spec), item.Type())
+				c.addf(nil, "Value '%s' in the sub parameter field '%s' must be a %s, not '%s'", value.String(item), name, typeOf(spec), item.Type())
 				return
 			}
 		}
@@ -207,7 +205,7 @@ func appendTexts(list []string, v value.Value) []string {
 		}
 	case value.None, value.Bool:
 	default:
-		if s := text(v); s != "" {
+		if s := value.String(v); s != "" {
 			list = append(list, s)
 		}
 	}
@@ -216,7 +214,7 @@ func appendTexts(list []string, v value.Value) []string {
 
 func (c *specCheck) unknown(options *value.Dict, aliases map[string]string, params *value.Dict, path []string) {
 	for k := range params.All() {
-		name := text(k)
+		name := value.String(k)
 		if _, ok := options.GetStr(name); ok || aliases[name] != "" {
 			continue
 		}
@@ -243,7 +241,7 @@ func (c *specCheck) defaults(options, params *value.Dict, all bool) {
 			continue
 		}
 		if v := get(spec, "default"); v != nil {
-			params.SetStr(name, copyValue(v))
+			params.SetStr(name, value.Clone(v))
 		} else if all {
 			params.SetStr(name, value.None{})
 		}
@@ -252,7 +250,7 @@ func (c *specCheck) defaults(options, params *value.Dict, all bool) {
 
 func typeOf(spec *value.Dict) string {
 	if t := get(spec, "type"); t != nil {
-		return text(t)
+		return value.String(t)
 	}
 	return "str"
 }
@@ -274,7 +272,7 @@ func (c *specCheck) types(options, params *value.Dict, path []string) {
 		}
 		params.SetStr(name, got)
 		if elements := get(spec, "elements"); elements != nil {
-			params.SetStr(name, c.elements(name, kind, text(elements), got, path))
+			params.SetStr(name, c.elements(name, kind, value.String(elements), got, path))
 		}
 	}
 }
@@ -282,7 +280,7 @@ func (c *specCheck) types(options, params *value.Dict, path []string) {
 func (c *specCheck) elements(name, kind, want string, v value.Value, path []string) value.Value {
 	list, ok := v.(*value.List)
 	if !ok || kind != "list" {
-		c.addf(nil, "Invalid type %s for option '%s', elements value check is supported only with 'list' type", kind, text(v))
+		c.addf(nil, "Invalid type %s for option '%s', elements value check is supported only with 'list' type", kind, value.String(v))
 		return v
 	}
 	out := value.NewList()
@@ -310,7 +308,7 @@ func coerce(kind string, v value.Value) (value.Value, error) {
 		if s, ok := v.(value.Str); ok {
 			return s, nil
 		}
-		return value.S(text(v)), nil
+		return value.S(value.String(v)), nil
 	case "bool":
 		b, err := toBool(v)
 		return value.Bool(b), err
@@ -339,30 +337,12 @@ func coerce(kind string, v value.Value) (value.Value, error) {
 		case value.Str:
 			return value.S(strings.TrimSpace(v.S)), nil
 		case *value.List, *value.Dict, value.Tuple:
-			var b bytes.Buffer
-			err := writeJSON(&b, v, ", ", ": ")
-			return value.S(ascii(b.String())), err
+			text, err := value.JSON(v, value.JSONOptions{})
+			return value.S(text), err
 		}
 		return nil, fmt.Errorf("%s cannot be converted to a json string", pyType(v))
 	}
 	return nil, fmt.Errorf("unknown type %q", kind)
-}
-
-// ascii writes what is not ASCII in a JSON text as Python's json.dumps does.
-func ascii(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		switch {
-		case r < 0x80:
-			b.WriteRune(r)
-		case r > 0xffff:
-			hi, lo := utf16.EncodeRune(r)
-			fmt.Fprintf(&b, `\u%04x\u%04x`, hi, lo)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-	}
-	return b.String()
 }
 
 func (c *specCheck) choices(options, params *value.Dict, path []string) {
@@ -373,13 +353,13 @@ func (c *specCheck) choices(options, params *value.Dict, path []string) {
 			continue
 		}
 		has := func(v value.Value) bool {
-			return slices.ContainsFunc(list.Items, func(c value.Value) bool { return equal(c, v) })
+			return slices.ContainsFunc(list.Items, func(c value.Value) bool { return value.Equal(c, v) })
 		}
 		if items, isList := v.(*value.List); isList {
 			var bad []string
 			for _, item := range items.Items {
 				if !has(item) {
-					bad = append(bad, text(item))
+					bad = append(bad, value.String(item))
 				}
 			}
 			if bad != nil {
@@ -391,7 +371,7 @@ func (c *specCheck) choices(options, params *value.Dict, path []string) {
 			continue
 		}
 		word, one := "", false
-		switch text(v) {
+		switch value.String(v) {
 		case "False":
 			word, one = onlyOne(words(list), []string{"n", "no", "off", "0", "false", "f", "False"})
 		case "True":
@@ -401,30 +381,15 @@ func (c *specCheck) choices(options, params *value.Dict, path []string) {
 			params.SetStr(name, value.S(word))
 			continue
 		}
-		c.addf(path, "value of %s must be one of: %s, got: %s", name, strings.Join(words(list), ", "), text(v))
+		c.addf(path, "value of %s must be one of: %s, got: %s", name, strings.Join(words(list), ", "), value.String(v))
 	}
-}
-
-// equal is Python's == for the scalars choices hold.
-func equal(a, b value.Value) bool {
-	sa, oka := a.(value.Str)
-	sb, okb := b.(value.Str)
-	if oka || okb {
-		return oka && okb && sa.S == sb.S
-	}
-	d := value.NewDict(1)
-	if d.Set(a, value.None{}) != nil {
-		return false
-	}
-	_, found, err := d.Get(b)
-	return found && err == nil
 }
 
 func (c *specCheck) sub(options, params *value.Dict, path []string) {
 	for name, spec := range optionsOf(options) {
 		kind := typeOf(spec)
 		elements := get(spec, "elements")
-		if kind != "dict" && (kind != "list" || elements == nil || text(elements) != "dict") {
+		if kind != "dict" && (kind != "list" || elements == nil || value.String(elements) != "dict") {
 			continue
 		}
 		inner, ok := get(spec, "options").(*value.Dict)
@@ -454,22 +419,4 @@ func (c *specCheck) sub(options, params *value.Dict, path []string) {
 			c.sub(inner, d, here)
 		}
 	}
-}
-
-func copyValue(v value.Value) value.Value {
-	switch v := v.(type) {
-	case *value.Dict:
-		d := value.NewDict(v.Len())
-		for k, item := range v.All() {
-			_ = d.Set(k, copyValue(item)) // the key was a key before
-		}
-		return d
-	case *value.List:
-		l := &value.List{Items: make([]value.Value, len(v.Items))}
-		for i, item := range v.Items {
-			l.Items[i] = copyValue(item)
-		}
-		return l
-	}
-	return v
 }

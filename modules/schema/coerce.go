@@ -57,6 +57,23 @@ func pyType(v value.Value) string {
 	return "<class '" + name + "'>"
 }
 
+// JSON encodes a value on one line, without spaces.
+func JSON(v value.Value) ([]byte, error) {
+	return value.AppendJSON(nil, v, value.JSONOptions{ItemSep: ",", KeySep: ":", Unicode: true})
+}
+
+// literalDict reads a dict written as JSON or as a Python literal.
+func literalDict(s string) (*value.Dict, bool) {
+	v, err := value.FromJSON([]byte(s))
+	if err != nil {
+		if v, err = value.LiteralEval(s); err != nil {
+			return nil, false
+		}
+	}
+	d, ok := v.(*value.Dict)
+	return d, ok
+}
+
 func toBool(v value.Value) (bool, error) {
 	switch v := v.(type) {
 	case value.Bool:
@@ -73,12 +90,12 @@ func toBool(v value.Value) (bool, error) {
 		if v == 0 || v == 1 {
 			return v == 1, nil
 		}
-		return false, fmt.Errorf(errBool, text(v))
+		return false, fmt.Errorf(errBool, value.String(v))
 	case value.Float:
 		if v == 0 || v == 1 {
 			return v == 1, nil
 		}
-		return false, fmt.Errorf(errBool, text(v))
+		return false, fmt.Errorf(errBool, value.String(v))
 	}
 	return false, fmt.Errorf("%s cannot be converted to a bool", pyType(v))
 }
@@ -94,12 +111,12 @@ func toInt(v value.Value) (int64, error) {
 		return 0, nil
 	case value.Float, value.Str:
 		// Python's Decimal takes 1_000, 1e3 and 10.0, but no 0x10 and no 1/2.
-		s := strings.ReplaceAll(strings.TrimSpace(text(v)), "_", "")
+		s := strings.ReplaceAll(strings.TrimSpace(value.String(v)), "_", "")
 		if r, ok := new(big.Rat).SetString(s); ok && !strings.ContainsAny(s, "/xXpPoObB") && len(s) < 400 && r.IsInt() && r.Num().IsInt64() {
 			return r.Num().Int64(), nil
 		}
 	}
-	return 0, fmt.Errorf("\"%s\" cannot be converted to an int", repr(v))
+	return 0, fmt.Errorf("\"%s\" cannot be converted to an int", value.Repr(v))
 }
 
 func toFloat(v value.Value) (float64, error) {
@@ -138,7 +155,7 @@ func toList(v value.Value) (*value.List, error) {
 		}
 		return list, nil
 	case value.Int, value.Float, value.Bool, *value.BigInt:
-		return value.NewList(value.S(text(v))), nil
+		return value.NewList(value.S(value.String(v))), nil
 	}
 	return nil, fmt.Errorf("%s cannot be converted to a list", pyType(v))
 }
@@ -236,7 +253,7 @@ const sizes = "BKMGTPEZY"
 // toBytes reads "10", "1M", "2.5 GB"; unit 'B' for bytes, 'b' for bits.
 func toBytes(v value.Value, unit byte) (value.Value, error) {
 	fail := fmt.Errorf("%s cannot be converted to a %s value", pyType(v), map[byte]string{'B': "Byte", 'b': "Bit"}[unit])
-	s := strings.TrimSpace(text(v))
+	s := strings.TrimSpace(value.String(v))
 	end := strings.IndexFunc(s, func(r rune) bool { return (r < '0' || r > '9') && r != '.' })
 	if end < 0 {
 		end = len(s)

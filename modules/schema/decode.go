@@ -79,7 +79,7 @@ func (d *decoder) args(specs []Arg, given *value.Dict, dst reflect.Value, path [
 	for k, v := range given.All() {
 		name, ok := k.(value.Str)
 		if !ok {
-			name = value.S(text(k))
+			name = value.S(value.String(k))
 		}
 		i := slices.IndexFunc(specs, func(a Arg) bool { return !a.rest && (a.Name == name.S || contains(a.Aliases, name.S)) })
 		switch {
@@ -308,7 +308,7 @@ func (d *decoder) set(dst reflect.Value, a *Arg, v value.Value, path []string) e
 		dst.Set(reflect.New(dst.Type().Elem()))
 		return d.set(dst.Elem(), a, v, path)
 	case reflect.String:
-		dst.SetString(text(v))
+		dst.SetString(value.String(v))
 	case reflect.Bool:
 		b, err := toBool(v)
 		dst.SetBool(b)
@@ -366,9 +366,9 @@ func (d *decoder) setMap(dst reflect.Value, a *Arg, v value.Value, path []string
 	for k, item := range dict.All() {
 		elem := reflect.New(dst.Type().Elem()).Elem()
 		if err := d.set(elem, &Arg{Name: a.Name}, item, path); err != nil {
-			return fmt.Errorf("key %q: %w", text(k), err)
+			return fmt.Errorf("key %q: %w", value.String(k), err)
 		}
-		dst.SetMapIndex(reflect.ValueOf(text(k)), elem)
+		dst.SetMapIndex(reflect.ValueOf(value.String(k)), elem)
 	}
 	return nil
 }

@@ -57,9 +57,9 @@ func (c *specCheck) requiredIf(rule value.Value, params *value.Dict, path []stri
 		if !ok || len(req.Items) < 3 {
 			continue
 		}
-		key, want := text(req.Items[0]), req.Items[1]
+		key, want := value.String(req.Items[0]), req.Items[1]
 		got, ok := params.GetStr(key)
-		if !ok || !equal(got, want) {
+		if !ok || !value.Equal(got, want) {
 			continue
 		}
 		needs := words(req.Items[2])
@@ -74,7 +74,7 @@ func (c *specCheck) requiredIf(rule value.Value, params *value.Dict, path []stri
 			quantity, tolerated = "any", len(needs)
 		}
 		if len(missing) > 0 && len(missing) >= tolerated {
-			c.addf(path, "%s is %s but %s of the following are missing: %s", key, text(want), quantity, strings.Join(missing, ", "))
+			c.addf(path, "%s is %s but %s of the following are missing: %s", key, value.String(want), quantity, strings.Join(missing, ", "))
 			return
 		}
 	}
@@ -86,7 +86,7 @@ func (c *specCheck) requiredBy(rule value.Value, params *value.Dict, path []stri
 		return
 	}
 	for k, v := range dict.All() {
-		if get(params, text(k)) == nil {
+		if get(params, value.String(k)) == nil {
 			continue
 		}
 		var missing []string
@@ -96,7 +96,7 @@ func (c *specCheck) requiredBy(rule value.Value, params *value.Dict, path []stri
 			}
 		}
 		if missing != nil {
-			c.addf(path, "missing parameter(s) required by '%s': %s", text(k), strings.Join(missing, ", "))
+			c.addf(path, "missing parameter(s) required by '%s': %s", value.String(k), strings.Join(missing, ", "))
 			return
 		}
 	}
