@@ -50,7 +50,7 @@ func (w Waiting) wait(logLines int) Wait {
 // Named are the options that name an object.
 type Named struct {
 	// API version of the object.
-	APIVersion string `orch:"name=api_version,default=v1,alias=api,alias=version"`
+	APIVersion string `orch:"name=api_version,default=v1,alias=api|version"`
 	// Kind of the object.
 	Kind string
 	// Name of the object.
@@ -83,7 +83,7 @@ type K8s struct {
 	// Append a hash of the content to the name of ConfigMaps and Secrets.
 	AppendHash bool
 	// The objects: a mapping, a list of them, or YAML text of one or many documents.
-	ResourceDefinition modules.Raw `orch:"alias=definition,alias=inline"`
+	ResourceDefinition modules.Raw `orch:"alias=definition|inline"`
 	// File with the objects on the controller, or an http(s) URL.
 	Src string
 	// Template of the objects: a path, a mapping with path and options, or a list.

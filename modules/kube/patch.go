@@ -1,0 +1,202 @@
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"orch/modules"
+)
+
+func errRequired(name string) error { return fmt.Errorf("missing required arguments: %s", name) }
+
+// K8sJSONPatch changes an existing object by a JSON patch (RFC 6902).
+type K8sJSONPatch struct {
+	Auth
+	Named
+	Waiting
+	// The operations: a list of {op, path, value, from}.
+	Patch modules.Raw `orch:"required"`
+	// Fields left out of the result, as paths.
+	HiddenFields []string
+}
+
+// Validate implements modules.Validator.
+func (k *K8sJSONPatch) Validate() error {
+	switch {
+	case k.Kind == "":
+		return errRequired("kind")
+	case k.Name == "":
+		return errRequired("name")
+	}
+	var ops []struct {
+		Op   string `json:"op"`
+		Path string `json:"path"`
+	}
+	if err := json.Unmarshal(k.Patch, &ops); err != nil {
+		return fmt.Errorf("patch wants a list of operations: %w", err)
+	}
+	for i, op := range ops {
+		switch op.Op {
+		case "add", "remove", "replace", "copy", "move", "test":
+		default:
+			return fmt.Errorf("patch[%d]: unknown op %q, one of add, remove, replace, copy, move, test", i, op.Op)
+		}
+	}
+	return k.validateAuth()
+}
+
+// PatchOut is what the task registers.
+type PatchOut struct {
+	Result   map[string]any `json:"result"`
+	Duration int            `json:"duration" orch:"after"`
+}
+
+// Plan implements Module.
+func (k *K8sJSONPatch) Plan(ctx context.Context, v *View) (modules.Plan[*Target], error) {
+	it, err := v.one(ctx, k.Named)
+	if err != nil {
+		return modules.Plan[*Target]{}, err
+	}
+	res := v.cluster.Resource(it.mapping, it.id.Namespace)
+	it.after, err = res.Patch(ctx, it.id.Name, types.JSONPatchType, k.Patch, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
+	if err != nil {
+		return modules.Plan[*Target]{}, modules.Failf("%s: %v", it.id, explainAPI(err))
+	}
+	out := &PatchOut{Result: shownObject(it.after, k.HiddenFields)}
+	plan := modules.Plan[*Target]{Out: out}
+	if !same(it.live, it.after) {
+		it.action = Configure
+		plan.Steps = append(plan.Steps, modules.Step[*Target]{
+			Title: "patch " + it.id.String(), Diff: diffOf(it),
+			Do: func(ctx context.Context, t *Target) (bool, error) {
+				u, err := t.cluster.Resource(it.mapping, it.id.Namespace).Patch(ctx, it.id.Name, types.JSONPatchType, k.Patch, metav1.PatchOptions{})
+				if err != nil {
+					return false, modules.Failf("%s: %v", it.id, explainAPI(err))
+				}
+				it.after = u
+				out.Result = shownObject(u, k.HiddenFields)
+				return true, nil
+			},
+		})
+	}
+	if k.Wait {
+		plan.Steps = append(plan.Steps, waitStep(it, k.wait(25), func(seconds int) {
+			out.Duration, out.Result = seconds, shownObject(it.after, k.HiddenFields)
+		}))
+	}
+	return plan, nil
+}
+
+// waitStep waits for one object and keeps what it saw last.
+func waitStep(it *item, o Wait, done func(seconds int)) modules.Step[*Target] {
+	return modules.Step[*Target]{
+		Title: "wait until " + it.id.String() + " is ready", Effect: modules.Act,
+		Do: func(ctx context.Context, t *Target) (bool, error) {
+			report, err := t.wait(ctx, []*item{it}, o)
+			if err != nil {
+				return false, err
+			}
+			if live := report.Outcomes[0].Live; live != nil {
+				it.after = live
+			}
+			done(int(report.Elapsed.Seconds()))
+			if !report.OK() {
+				return false, report.Failure()
+			}
+			return false, nil
+		},
+	}
+}
+
+// K8sScale sets the number of replicas of a Deployment, StatefulSet, ReplicaSet,
+// ReplicationController or Job.
+type K8sScale struct {
+	Auth
+	Named
+	// The number of replicas.
+	Replicas *int `orch:"required"`
+	// Scale only if there are this many now.
+	CurrentReplicas *int
+	// Scale only if the object has this resource version.
+	ResourceVersion string
+	// Accepted and void: an object is named.
+	LabelSelectors []string
+	// Accepted and void: there is one object.
+	ContinueOnError bool
+	// Whether to wait until the replicas are ready.
+	Wait bool `orch:"default=true"`
+	// Seconds to wait at most.
+	WaitTimeout int `orch:"default=20"`
+	// Accepted and void: changes are watched.
+	WaitSleep int `orch:"default=5"`
+}
+
+// Validate implements modules.Validator.
+func (k *K8sScale) Validate() error {
+	switch {
+	case k.Kind == "":
+		return errRequired("kind")
+	case k.Name == "":
+		return errRequired("name")
+	case *k.Replicas < 0:
+		return fmt.Errorf("replicas: %d is negative", *k.Replicas)
+	case len(k.LabelSelectors) > 0:
+		return fmt.Errorf("label_selectors is not supported: name the object")
+	}
+	return k.validateAuth()
+}
+
+// Plan implements Module.
+func (k *K8sScale) Plan(ctx context.Context, v *View) (modules.Plan[*Target], error) {
+	it, err := v.one(ctx, k.Named)
+	if err != nil {
+		return modules.Plan[*Target]{}, err
+	}
+	field := "replicas"
+	if it.id.Kind == "Job" {
+		field = "parallelism"
+	}
+	now := object{it.live.Object}.num(1, "spec", field)
+	out := &PatchOut{Result: shownObject(it.live, nil)}
+	plan := modules.Plan[*Target]{Out: out}
+	switch {
+	case k.CurrentReplicas != nil && now != int64(*k.CurrentReplicas):
+		plan.Msg = fmt.Sprintf("there are %d replicas, not %d", now, *k.CurrentReplicas)
+		return plan, nil
+	case k.ResourceVersion != "" && k.ResourceVersion != it.live.GetResourceVersion():
+		plan.Msg = "the object has another resource version"
+		return plan, nil
+	}
+	if now != int64(*k.Replicas) {
+		it.action = Configure
+		body := fmt.Appendf(nil, `{"spec":{%q:%d}}`, field, *k.Replicas)
+		patch := func(ctx context.Context, dry ...string) error {
+			u, err := v.cluster.Resource(it.mapping, it.id.Namespace).
+				Patch(ctx, it.id.Name, types.MergePatchType, body, metav1.PatchOptions{DryRun: dry})
+			if err != nil {
+				return modules.Failf("scale %s: %v", it.id, explainAPI(err))
+			}
+			it.after = u
+			out.Result = shownObject(u, nil)
+			return nil
+		}
+		if err := patch(ctx, metav1.DryRunAll); err != nil {
+			return plan, err
+		}
+		plan.Steps = append(plan.Steps, modules.Step[*Target]{
+			Title: fmt.Sprintf("scale %s from %d to %d", it.id, now, *k.Replicas), Diff: diffOf(it),
+			Do: func(ctx context.Context, _ *Target) (bool, error) { return true, patch(ctx) },
+		})
+	}
+	if k.Wait {
+		o := Waiting{WaitTimeout: k.WaitTimeout}.wait(25)
+		plan.Steps = append(plan.Steps, waitStep(it, o, func(seconds int) {
+			out.Duration, out.Result = seconds, shownObject(it.after, nil)
+		}))
+	}
+	return plan, nil
+}
