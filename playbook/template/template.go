@@ -17,6 +17,11 @@ type Scope interface {
 	jinja.Vars
 	// Names lists the names of all variables, sorted.
 	Names() []string
+	// Raw returns a variable as its author wrote it. Ansible asks for a variable's type
+	// before it is templated: a number keeps its type only when it was written as one.
+	Raw(name string) (value.Value, bool, error)
+	// With opens the scope of another evaluation, with more variables on top of all others.
+	With(top ...value.Named) Scope
 	// Site is what lookups and some filters need of the controller.
 	Site() *Site
 }
@@ -33,8 +38,14 @@ type Site struct {
 	OpenVault func(text []byte) ([]byte, error)
 	// Hosts expands a host pattern (lookup inventory_hostnames).
 	Hosts func(pattern string) ([]string, error)
-	// Setting is a setting of ansible.cfg by its Ansible name (lookup config).
-	Setting func(name string) (value.Value, bool)
+	// Setting is a setting of ansible.cfg by its Ansible name (lookup config), and
+	// SettingOrigin where its value is from.
+	Setting       func(name string) (value.Value, bool)
+	SettingOrigin func(name string) string
+	// PluginSetting is an option of a connection, become or other plugin.
+	PluginSetting func(kind, plugin, name string) (v value.Value, origin string, ok bool)
+	// Secret hears of values that are to be masked: generated passwords.
+	Secret func(text string)
 	// Check is set in check mode.
 	Check bool
 	// Warn reports a remark once.

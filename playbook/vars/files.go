@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/template"
 )
 
 // A Reader is how files of variables are read.
@@ -276,7 +277,7 @@ func (p *Play) varsFile(item value.Value, s *Scope) ([]*layer, error) {
 	for _, raw := range names {
 		v, err := p.run.opt.Templater.Value(s.ctx, raw, s)
 		if err != nil {
-			if undefinedOf(err) != nil && (s.host == nil || s.state.facts.len() == 0) {
+			if template.IsUndefined(err) != nil && (s.host == nil || s.state.facts.len() == 0) {
 				return nil, nil
 			}
 			return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/template"
 )
 
 // hostVars is the variable hostvars: every host's inventory variables, facts, and what
@@ -138,7 +139,7 @@ func (s *Scope) lenient(v value.Value) (value.Value, error) {
 		return v, nil
 	}
 	got, err := s.run.opt.Templater.Value(s.ctx, v, s)
-	if err != nil && undefinedOf(err) != nil {
+	if err != nil && template.IsUndefined(err) != nil {
 		return data(v), nil
 	}
 	return got, err

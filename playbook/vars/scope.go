@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"orch/playbook/jinja"
 	"orch/playbook/jinja/value"
 	"orch/playbook/template"
 )
@@ -28,10 +27,17 @@ type Scope struct {
 	files   []*layer
 	partial bool
 
+	// depth counts scopes opened from one another: a variable that renders a template file
+	// that uses the variable is a cycle no single scope sees.
+	depth int
+
 	layers *hostLayers
 	memo   map[string]*memo
 	chain  []string // variables being evaluated, outermost first
 }
+
+// maxDepth is how deep scopes may be opened from one another.
+const maxDepth = 50
 
 type memo struct {
 	val  value.Value
@@ -70,6 +76,9 @@ func (s *Scope) Lookup(name string) (value.Value, bool, error) {
 	if e.static {
 		return e.val, true, nil
 	}
+	if s.depth > maxDepth {
+		return nil, false, &CycleError{Chain: []string{name}, Text: e.val}
+	}
 	if s.memo == nil {
 		s.memo = map[string]*memo{}
 	}
@@ -87,8 +96,8 @@ func (s *Scope) evaluate(name string, e entry) (value.Value, error) {
 	if err == nil {
 		return v, nil
 	}
-	if u := undefinedOf(err); u != nil {
-		return &value.Undefined{Name: name, Hint: undefinedHint(e.val, u, err)}, nil
+	if u := template.IsUndefined(err); u != nil {
+		return &value.Undefined{Name: name, Hint: undefinedHint(e.val, err)}, nil
 	}
 	var cycle *CycleError
 	if errors.As(err, &cycle) {
@@ -115,25 +124,11 @@ func (e *VariableError) Error() string {
 // Unwrap returns the cause.
 func (e *VariableError) Unwrap() error { return e.Err }
 
-func undefinedOf(err error) *value.Undefined {
-	var je *jinja.Error
-	if errors.As(err, &je) {
-		return je.Undefined
-	}
-	return nil
-}
+// Variable names the variable and where it is defined.
+func (e *VariableError) Variable() (name string, at *value.Origin) { return e.Name, e.Pos }
 
 // undefinedHint is the message of a variable that is undefined because of another one.
-func undefinedHint(raw value.Value, u *value.Undefined, err error) string {
-	msg := err.Error()
-	if u.Hint != "" {
-		msg = u.Hint
-	}
-	if s, ok := raw.(value.Str); ok {
-		return s.S + ": " + msg
-	}
-	return msg
-}
+func undefinedHint(raw value.Value, err error) string { return value.String(raw) + ": " + err.Error() }
 
 func (s *Scope) cycle(name string) error {
 	from := slices.Index(s.chain, name)
@@ -433,11 +428,12 @@ func (s *Scope) Site() *template.Site {
 }
 
 // With opens a scope for another evaluation of the same task on the same host, with more
-// variables on top: a result that is not registered yet, the next attempt. It sees what
-// the host has learned meanwhile.
-func (s *Scope) With(top ...value.Named) *Scope {
+// variables on top: a result that is not registered yet, the next attempt, the variables
+// of a template file. It sees what the host has learned meanwhile.
+func (s *Scope) With(top ...value.Named) template.Scope {
 	next := *s
 	next.memo, next.chain = nil, nil
+	next.depth++
 	next.top = slices.Concat(s.top, top)
 	if s.host != nil && s.play != nil {
 		next.state = s.host.state.cur.Load()

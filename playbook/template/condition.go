@@ -1,0 +1,221 @@
+package template
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+
+	"orch/playbook/jinja"
+	"orch/playbook/jinja/value"
+	"orch/playbook/source"
+)
+
+// Truth implements Templater. A list holds when all its items do.
+func (e *Engine) Truth(ctx context.Context, cond value.Value, s Scope) (value.Value, error) {
+	switch c := cond.(type) {
+	case value.Bool, value.Unknown:
+		return c, nil
+	case value.None:
+		return value.Bool(true), nil
+	case *value.List:
+		return e.all(ctx, c.Items, s)
+	case value.Str:
+		if c.S == "" {
+			return value.Bool(true), nil
+		}
+		if c.From == nil {
+			return e.dataCondition(c, c)
+		}
+		return e.condition(ctx, c, s)
+	}
+	return e.boolean(cond, value.Str{S: value.Repr(cond)})
+}
+
+func (e *Engine) all(ctx context.Context, conds []value.Value, s Scope) (value.Value, error) {
+	var unknown value.Value
+	for _, c := range conds {
+		v, err := e.Truth(ctx, c, s)
+		if err != nil {
+			return nil, err
+		}
+		if _, maybe := v.(value.Unknown); maybe {
+			unknown = v
+			continue
+		}
+		if v == value.Bool(false) {
+			return v, nil
+		}
+	}
+	if unknown != nil {
+		return unknown, nil
+	}
+	return value.Bool(true), nil
+}
+
+// condition evaluates an author's condition. One that is a template is rendered first,
+// and what it yields is evaluated again if an author wrote that.
+func (e *Engine) condition(ctx context.Context, c value.Str, s Scope) (value.Value, error) {
+	if !mayBeTemplate(c.S) {
+		return e.test(ctx, c, c, s)
+	}
+	e.warn(source.Diagnostic{Pos: posOf(c.From), Len: len(c.S), Msg: fmt.Sprintf(
+		"conditional statements should not include jinja2 templating delimiters such as {{ }} or {%% %%}. Found: %s", c.S)})
+	v, err := e.renderCondition(ctx, c, s)
+	if err != nil {
+		return nil, inCondition(err, c)
+	}
+	switch again := v.(type) {
+	case value.Bool, value.Unknown:
+		return again, nil
+	case value.Str:
+		switch {
+		case again.S == "":
+			return value.Bool(false), nil
+		case again.From != nil:
+			return e.test(ctx, again, c, s)
+		}
+		return e.dataCondition(again, c)
+	}
+	return e.boolean(v, c)
+}
+
+// renderCondition evaluates the template a condition is. Its result counts as written by
+// the author when every value in it is a number, a boolean or an author's text: such
+// text cannot bring in an expression from elsewhere.
+func (e *Engine) renderCondition(ctx context.Context, c value.Str, s Scope) (value.Value, error) {
+	env, err := e.env(overlay{Overrides: Overrides{TrimBlocks: true}, escape: true, mode: e.opt.Mode, authored: true})
+	if err != nil {
+		return nil, err
+	}
+	tmpl, err := env.Template("", c.S)
+	if err != nil {
+		return nil, err
+	}
+	v, err := tmpl.Native(ctx, s)
+	var foreign *foreignError
+	if errors.As(err, &foreign) {
+		return e.text(ctx, c, s) // data takes part: the result is data too
+	}
+	if err != nil {
+		return nil, wrap(err, c, 0)
+	}
+	if text, ok := v.(value.Str); ok && text.From == nil {
+		text.From = c.From
+		return text, nil
+	}
+	return v, nil
+}
+
+// A foreignError ends the rendering of a condition that data takes part in.
+type foreignError struct{}
+
+// Error implements error.
+func (*foreignError) Error() string { return "data in a condition" }
+
+// harmless is text that means the same whoever wrote it.
+var harmless = regexp.MustCompile(`^(?:[Tt]rue|[Ff]alse|[Nn]one|-?[0-9]+(?:\.[0-9]+)?)$`)
+
+// authoredOnly is the Finalize of conditions that are templates.
+func authoredOnly(m Mode) func(value.Value) (value.Value, error) {
+	return func(v value.Value) (value.Value, error) {
+		switch x := v.(type) {
+		case value.Bool, value.Int, *value.BigInt, value.Float, value.None, value.Unknown:
+			return m.finalize(v)
+		case value.Str:
+			if x.From != nil || harmless.MatchString(x.S) || x.S == "" {
+				return v, nil
+			}
+		case *value.Undefined:
+			return nil, &value.UndefinedError{U: x}
+		}
+		return nil, &foreignError{}
+	}
+}
+
+// test evaluates the expression of a condition; written is the condition as it stands.
+func (e *Engine) test(ctx context.Context, expr, written value.Str, s Scope) (value.Value, error) {
+	x, err := e.conds.Expr(expr.S)
+	if err != nil {
+		return nil, conditionSyntax(err, expr)
+	}
+	v, err := x.Eval(ctx, s)
+	if err == nil {
+		if u, undefined := v.(*value.Undefined); undefined {
+			err = &jinja.Error{Msg: u.Message(), At: u.At, Undefined: u}
+		}
+	}
+	if err != nil {
+		return nil, inCondition(wrap(err, expr, 0), written)
+	}
+	return e.boolean(v, written)
+}
+
+// boolean judges a condition's result. ansible-core 2.18 takes any value's truth; 2.19
+// refuses all but booleans.
+func (e *Engine) boolean(v value.Value, c value.Str) (value.Value, error) {
+	switch v := v.(type) {
+	case value.Bool, value.Unknown:
+		return v, nil
+	case *value.Undefined:
+		return nil, inCondition(&value.UndefinedError{U: v}, c)
+	}
+	if u, ok := value.HasUnknown(v); ok && !value.Truth(v) {
+		return u, nil
+	}
+	truth := value.Truth(v)
+	msg := fmt.Sprintf("the condition %q is not a boolean: it is of type '%s' and counts as %t", c.S, v.Type(), truth)
+	if e.opt.Mode == Strict {
+		return nil, &Error{
+			Pos: posOf(c.From), Len: len(c.S), Text: c.S, Msg: msg,
+			Hint: "compare it, or use the filter bool",
+		}
+	}
+	e.warn(source.Diagnostic{
+		Pos: posOf(c.From), Len: len(c.S), Msg: msg,
+		Hint: "ansible-core 2.19 refuses this; compare it, or use the filter bool",
+	})
+	return value.Bool(truth), nil
+}
+
+// dataCondition judges a string no author wrote, given or computed as a condition: it is
+// never evaluated, and never silently true.
+func (e *Engine) dataCondition(text, c value.Str) (value.Value, error) {
+	switch text.S {
+	case "True", "true":
+		return value.Bool(true), nil
+	case "False", "false", "":
+		return value.Bool(false), nil
+	}
+	return nil, &Error{
+		Pos: posOf(c.From), Len: len(c.S), Text: c.S,
+		Msg:  fmt.Sprintf("the condition yields the text %q, which is data and is not evaluated", text.S),
+		Hint: "write the condition without {{ }}, or compare the value",
+	}
+}
+
+func inCondition(err error, c value.Str) error {
+	var e *Error
+	if !errors.As(err, &e) {
+		e = &Error{Pos: posOf(c.From), Msg: err.Error(), Undefined: IsUndefined(err), Err: err}
+	}
+	out := *e
+	out.Condition, out.Text = true, c.S
+	if out.Err == nil {
+		out.Err = err
+	}
+	return &out
+}
+
+func conditionSyntax(err error, c value.Str) error {
+	var je *jinja.Error
+	if !errors.As(err, &je) {
+		return &Error{Pos: posOf(c.From), Msg: err.Error(), Text: c.S, Condition: true, Err: err}
+	}
+	out := &Error{
+		Msg:  fmt.Sprintf("template error while templating string: %s. String: {%% if %s %%} True {%% else %%} False {%% endif %%}", je.Msg, c.S),
+		Text: c.S, Condition: true, Err: err,
+	}
+	out.place(je, c, 0)
+	return out
+}
