@@ -2,11 +2,24 @@
 // them from sources: ini, yaml, executable scripts, lists, folders of those.
 //
 // An inventory is plain data: variables keep the place they were written at and are
-// templated where they are used.
+// templated where they are used. group_vars and host_vars folders are read by
+// playbook/vars, which knows their precedence.
 package inventory
 
 import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
 	"orch/playbook/jinja/value"
+)
+
+// Names of the groups every inventory has.
+const (
+	All       = "all"
+	Ungrouped = "ungrouped"
 )
 
 // A Host is one machine (or cluster) of the inventory.
@@ -31,12 +44,285 @@ type Group struct {
 	Parents  []*Group
 	Priority int // ansible_group_priority, 1 by default
 	Depth    int // longest way from all
+
+	has map[*Host]bool
 }
 
-// An Inventory is the hosts of a run. It may grow while it runs (add_host, group_by).
+// An Inventory is the hosts of a run. It may grow while it runs (add_host, group_by):
+// its methods are safe for concurrent use, and the slices they return are not changed
+// afterwards.
 type Inventory struct {
 	Sources []string
-	hosts   map[string]*Host
-	groups  map[string]*Group
-	order   []*Host
+
+	mu     sync.RWMutex
+	hosts  map[string]*Host
+	groups map[string]*Group
+	order  []*Host
+	names  []*Group // in order of declaration
+	local  *Host    // the implicit localhost, once asked for
+	cache  map[string][]*Host
+}
+
+// New makes an inventory of the groups all and ungrouped.
+func New() *Inventory {
+	inv := &Inventory{hosts: map[string]*Host{}, groups: map[string]*Group{}}
+	inv.link(inv.addGroup(All), inv.addGroup(Ungrouped))
+	return inv
+}
+
+// Host returns the declared host name.
+func (inv *Inventory) Host(name string) (*Host, bool) {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	h, ok := inv.hosts[name]
+	return h, ok
+}
+
+// Group returns the group name.
+func (inv *Inventory) Group(name string) (*Group, bool) {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	g, ok := inv.groups[name]
+	return g, ok
+}
+
+// Hosts lists all declared hosts in the order of a play on "all".
+func (inv *Inventory) Hosts() []*Host {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	return inv.groups[All].members()
+}
+
+// Groups lists the groups in order of declaration, all first.
+func (inv *Inventory) Groups() []*Group {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	return slices.Clone(inv.names)
+}
+
+// Members lists the hosts of a group and of the groups below it, each once.
+func (inv *Inventory) Members(g *Group) []*Host {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	return g.members()
+}
+
+// GroupsOf lists every group of a host, those above its own included, in the order
+// their variables are merged: by depth, priority and name.
+func (inv *Inventory) GroupsOf(h *Host) []*Group {
+	inv.mu.RLock()
+	defer inv.mu.RUnlock()
+	seen := map[*Group]bool{}
+	var all []*Group
+	var walk func(g *Group)
+	walk = func(g *Group) {
+		if seen[g] {
+			return
+		}
+		seen[g] = true
+		all = append(all, g)
+		for _, p := range g.Parents {
+			walk(p)
+		}
+	}
+	for _, g := range h.Groups {
+		walk(g)
+	}
+	if h.Implicit {
+		walk(inv.groups[All])
+	}
+	slices.SortFunc(all, func(a, b *Group) int {
+		return cmp.Or(cmp.Compare(a.Depth, b.Depth), cmp.Compare(a.Priority, b.Priority), cmp.Compare(a.Name, b.Name))
+	})
+	return all
+}
+
+// AddHost adds a host, or returns the one there is, and puts it into groups, making
+// those too. It is what add_host and group_by call during a run.
+func (inv *Inventory) AddHost(name string, port int, groups ...string) (*Host, error) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	h := inv.addHost(name, port)
+	for _, g := range groups {
+		if err := checkGroupName(g); err != nil {
+			return nil, err
+		}
+		inv.addGroup(g).add(h)
+	}
+	inv.reconcile()
+	return h, nil
+}
+
+// AddGroup adds a group below parents, or returns the one there is.
+func (inv *Inventory) AddGroup(name string, parents ...string) (*Group, error) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	if err := checkGroupName(name); err != nil {
+		return nil, err
+	}
+	g := inv.addGroup(name)
+	for _, p := range parents {
+		if err := inv.link(inv.addGroup(p), g); err != nil {
+			return nil, err
+		}
+	}
+	inv.reconcile()
+	return g, nil
+}
+
+// SetVars adds variables to a host for the rest of the run (add_host).
+func (inv *Inventory) SetVars(h *Host, vars *value.Dict) error {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	merged := value.NewDict(h.Vars.Len() + vars.Len())
+	for _, d := range []*value.Dict{h.Vars, vars} {
+		for k, v := range d.All() {
+			if err := merged.Set(k, v); err != nil {
+				return fmt.Errorf("set variable of %s: %w", h.Name, err)
+			}
+		}
+	}
+	h.Vars = merged // readers may hold the old dict
+	return nil
+}
+
+func checkGroupName(name string) error {
+	if strings.TrimSpace(name) == "" {
+		return fmt.Errorf("group name is empty")
+	}
+	return nil
+}
+
+func (inv *Inventory) addHost(name string, port int) *Host {
+	if h, ok := inv.hosts[name]; ok {
+		if port != 0 {
+			h.Port = port
+		}
+		return h
+	}
+	h := &Host{Name: name, Port: port, Vars: value.NewDict(0), Index: len(inv.order)}
+	inv.hosts[name] = h
+	inv.order = append(inv.order, h)
+	inv.cache = nil
+	return h
+}
+
+func (inv *Inventory) addGroup(name string) *Group {
+	if g, ok := inv.groups[name]; ok {
+		return g
+	}
+	g := &Group{Name: name, Priority: 1, Vars: value.NewDict(0), has: map[*Host]bool{}}
+	inv.groups[name] = g
+	inv.names = append(inv.names, g)
+	inv.cache = nil
+	return g
+}
+
+func (g *Group) add(h *Host) {
+	if !g.has[h] {
+		g.has[h] = true
+		g.Hosts = append(g.Hosts, h)
+		h.Groups = append(h.Groups, g)
+	}
+}
+
+// link makes child a group of parent. A loop is an error.
+func (inv *Inventory) link(parent, child *Group) error {
+	if parent == child {
+		return fmt.Errorf("group %q cannot be a child of itself", child.Name)
+	}
+	if slices.Contains(parent.Children, child) {
+		return nil
+	}
+	if parent.below(child) {
+		return fmt.Errorf("adding group %q as a child of %q makes a loop", child.Name, parent.Name)
+	}
+	parent.Children = append(parent.Children, child)
+	child.Parents = append(child.Parents, parent)
+	inv.cache = nil
+	child.deepen(parent.Depth + 1)
+	return nil
+}
+
+// below reports whether g is under top.
+func (g *Group) below(top *Group) bool {
+	for _, p := range g.Parents {
+		if p == top || p.below(top) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *Group) deepen(depth int) {
+	if depth <= g.Depth {
+		return
+	}
+	g.Depth = depth
+	for _, c := range g.Children {
+		c.deepen(depth + 1)
+	}
+}
+
+// members walks breadth first, as Ansible does: a group's own hosts come before those
+// of the groups below it.
+func (g *Group) members() []*Host {
+	var hosts []*Host
+	seenHost, seenGroup := map[*Host]bool{}, map[*Group]bool{g: true}
+	for level := []*Group{g}; len(level) > 0; {
+		var next []*Group
+		for _, g := range level {
+			for _, h := range g.Hosts {
+				if !seenHost[h] {
+					seenHost[h] = true
+					hosts = append(hosts, h)
+				}
+			}
+			for _, c := range g.Children {
+				if !seenGroup[c] {
+					seenGroup[c] = true
+					next = append(next, c)
+				}
+			}
+		}
+		level = next
+	}
+	return hosts
+}
+
+// reconcile gives every group a way up to all and every host a group: those of no
+// group but all are in ungrouped.
+func (inv *Inventory) reconcile() {
+	all, ungrouped := inv.groups[All], inv.groups[Ungrouped]
+	for _, g := range inv.names {
+		if g != all && len(g.Parents) == 0 {
+			_ = inv.link(all, g) // all has no parents: no loop is possible
+		}
+		if p, ok := g.Vars.GetStr("ansible_group_priority"); ok {
+			if n, ok := p.(value.Int); ok {
+				g.Priority = int(n)
+			}
+		}
+	}
+	for _, h := range inv.order {
+		named := 0
+		for _, g := range h.Groups {
+			if g != all && g != ungrouped {
+				named++
+			}
+		}
+		switch {
+		case named == 0:
+			ungrouped.add(h)
+		case ungrouped.has[h]:
+			ungrouped.remove(h)
+		}
+	}
+	inv.cache = nil
+}
+
+func (g *Group) remove(h *Host) {
+	delete(g.has, h)
+	g.Hosts = slices.DeleteFunc(slices.Clone(g.Hosts), func(x *Host) bool { return x == h })
+	h.Groups = slices.DeleteFunc(slices.Clone(h.Groups), func(x *Group) bool { return x == g })
 }

@@ -1,0 +1,151 @@
+package inventory
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"orch/playbook/jinja/value"
+)
+
+// maxRange bounds what one host range may expand to.
+const maxRange = 1_000_000
+
+func implicit(name string) *Host {
+	return &Host{
+		Name: name, Implicit: true,
+		Vars: value.D("ansible_connection", value.S("local")),
+	}
+}
+
+// SplitPort splits "name:port". IPv6 addresses need brackets to carry a port.
+func SplitPort(s string) (name string, port int, err error) {
+	if rest, ok := strings.CutPrefix(s, "["); ok {
+		if addr, tail, ok := strings.Cut(rest, "]"); ok && (tail == "" || tail[0] == ':') && strings.Contains(addr, ":") && !isRange(addr) {
+			if tail == "" {
+				return addr, 0, nil
+			}
+			port, err = parsePort(tail[1:])
+			return addr, port, err
+		}
+	}
+	depth, at, colons := 0, -1, 0
+	for i, c := range s {
+		switch c {
+		case '[':
+			depth++
+		case ']':
+			depth--
+		case ':':
+			if depth == 0 {
+				at, colons = i, colons+1
+			}
+		}
+	}
+	if colons != 1 {
+		return s, 0, nil
+	}
+	port, err = parsePort(s[at+1:])
+	return s[:at], port, err
+}
+
+func isRange(s string) bool {
+	parts := strings.Split(s, ":")
+	return len(parts) <= 3 && strings.Trim(parts[0]+parts[1], "0123456789") == "" && !strings.Contains(s, "::")
+}
+
+func parsePort(s string) (int, error) {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 1 || n > 65535 {
+		return 0, fmt.Errorf("invalid port %q, want 1 to 65535", s)
+	}
+	return n, nil
+}
+
+// Expand lists the names of a host pattern of an inventory: "db[01:10:2].x", "[a:f]".
+func Expand(pattern string) ([]string, error) {
+	open := strings.IndexByte(pattern, '[')
+	if open < 0 {
+		return []string{pattern}, nil
+	}
+	size := strings.IndexByte(pattern[open:], ']')
+	if size < 0 {
+		return nil, fmt.Errorf("host range %q has no closing bracket", pattern)
+	}
+	inner := pattern[open+1 : open+size]
+	parts := strings.Split(inner, ":")
+	if len(parts) < 2 || len(parts) > 3 {
+		return nil, fmt.Errorf("host range must be begin:end or begin:end:step, not %q", inner)
+	}
+	step := 1
+	if len(parts) == 3 {
+		n, err := strconv.Atoi(parts[2])
+		if err != nil || n < 1 {
+			return nil, fmt.Errorf("host range step %q is no positive number", parts[2])
+		}
+		step = n
+	}
+	items, err := sequence(parts[0], parts[1], step)
+	if err != nil {
+		return nil, err
+	}
+	tails, err := Expand(pattern[open+size+1:])
+	if err != nil {
+		return nil, err
+	}
+	if len(items)*len(tails) > maxRange {
+		return nil, fmt.Errorf("host range %q makes more than %d hosts", pattern, maxRange)
+	}
+	names := make([]string, 0, len(items)*len(tails))
+	for _, item := range items {
+		for _, tail := range tails {
+			names = append(names, pattern[:open]+item+tail)
+		}
+	}
+	return names, nil
+}
+
+// sequence lists first to last: numbers (zero-padded when first is), or letters.
+func sequence(first, last string, step int) ([]string, error) {
+	if first == "" {
+		first = "0"
+	}
+	if last == "" {
+		return nil, fmt.Errorf("host range must specify end value")
+	}
+	var items []string
+	a, errA := strconv.Atoi(first)
+	b, errB := strconv.Atoi(last)
+	switch {
+	case errA == nil && errB == nil:
+		width := 0
+		if len(first) > 1 && first[0] == '0' {
+			if width = len(first); len(last) != width {
+				return nil, fmt.Errorf("host range must specify equal-length begin and end formats, not %q and %q", first, last)
+			}
+		}
+		if a > b {
+			return nil, fmt.Errorf("host range must have begin <= end, not %s:%s", first, last)
+		}
+		if (b-a)/step >= maxRange {
+			return nil, fmt.Errorf("host range %s:%s makes more than %d hosts", first, last, maxRange)
+		}
+		for n := a; n <= b; n += step {
+			items = append(items, fmt.Sprintf("%0*d", width, n))
+		}
+	case len(first) == 1 && len(last) == 1 && isLetter(first[0]) && isLetter(last[0]):
+		const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+		i, j := strings.Index(letters, first), strings.Index(letters, last)
+		if i > j {
+			return nil, fmt.Errorf("host range must have begin <= end, not %s:%s", first, last)
+		}
+		for n := i; n <= j; n += step {
+			items = append(items, letters[n:n+1])
+		}
+	default:
+		return nil, fmt.Errorf("host range %s:%s is neither numbers nor letters", first, last)
+	}
+	return items, nil
+}
+
+func isLetter(c byte) bool { return c|0x20 >= 'a' && c|0x20 <= 'z' }

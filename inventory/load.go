@@ -1,0 +1,253 @@
+package inventory
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"orch/playbook/jinja/value"
+	"orch/playbook/source"
+)
+
+// Options say how sources are read.
+type Options struct {
+	// Enabled are the kinds of source to try, in order (INVENTORY_ENABLED).
+	Enabled []string
+	// IgnoreExts and IgnorePatterns leave files of a folder out.
+	IgnoreExts, IgnorePatterns []string
+	// OpenVault decrypts a vault-encrypted source; nil: there is no password.
+	OpenVault func(text []byte) ([]byte, error)
+	// Names is what TransformGroups is about: "never", "always", "ignore", "silently".
+	Names string
+	// ScriptTimeout bounds each call of a script; zero means a minute.
+	ScriptTimeout time.Duration
+}
+
+// invalidName matches characters that cannot be in a variable's name.
+var invalidName = regexp.MustCompile(`[^A-Za-z0-9_]|^[0-9]`)
+
+// Load reads sources into one inventory: files, folders of files, "host," lists. What
+// is wrong with one source does not keep the others from being read.
+func Load(ctx context.Context, sources []string, o Options) (*Inventory, source.Diagnostics) {
+	inv := New()
+	l := loader{ctx: ctx, inv: inv, opts: o}
+	for _, src := range sources {
+		inv.Sources = append(inv.Sources, src)
+		l.source(src, true)
+	}
+	inv.mu.Lock()
+	inv.reconcile()
+	inv.mu.Unlock()
+	l.checkNames()
+	return inv, l.diags
+}
+
+type loader struct {
+	ctx   context.Context
+	inv   *Inventory
+	opts  Options
+	diags source.Diagnostics
+}
+
+func (l *loader) fail(file string, err error) {
+	var diags source.Diagnostics
+	if errors.As(err, &diags) {
+		l.diags = append(l.diags, diags...)
+		return
+	}
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = pe.Err
+	}
+	l.diags = append(l.diags, source.Diagnostic{Pos: source.Pos{File: file}, Msg: "read inventory: " + err.Error()})
+}
+
+func (l *loader) enabled(kind string) bool {
+	return len(l.opts.Enabled) == 0 || slices.ContainsFunc(l.opts.Enabled, func(s string) bool {
+		return strings.TrimPrefix(s, "ansible.builtin.") == kind
+	})
+}
+
+func (l *loader) source(src string, top bool) {
+	if strings.Contains(src, ",") && l.enabled("host_list") {
+		if _, err := os.Stat(src); err != nil {
+			l.list(src)
+			return
+		}
+	}
+	info, err := os.Stat(src)
+	switch {
+	case err != nil:
+		l.fail(src, err)
+	case info.IsDir():
+		l.folder(src)
+	case info.Size() == 0 && !top:
+	default:
+		l.file(src, info)
+	}
+}
+
+// list reads "web1,web2:2222,db[1:3],".
+func (l *loader) list(src string) {
+	g := l.inv.addGroup(Ungrouped)
+	for _, item := range SplitCommas(src) {
+		name, port, err := SplitPort(item)
+		var names []string
+		if err == nil {
+			names, err = Expand(name)
+		}
+		if err != nil {
+			l.fail(src, err)
+			continue
+		}
+		l.inv.declare(g, names, port, value.NewDict(0))
+	}
+}
+
+// SplitCommas splits at commas and drops empty parts.
+func SplitCommas(s string) []string {
+	var parts []string
+	for p := range strings.SplitSeq(s, ",") {
+		if p = strings.TrimSpace(p); p != "" {
+			parts = append(parts, p)
+		}
+	}
+	return parts
+}
+
+// folder reads every file of a folder in order of name, folders in it too; group_vars
+// and host_vars are no sources.
+func (l *loader) folder(dir string) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		l.fail(dir, err)
+		return
+	}
+	sort.Slice(entries, func(i, j int) bool { return entries[i].Name() < entries[j].Name() })
+	for _, e := range entries {
+		name := e.Name()
+		if name[0] == '.' || name == "group_vars" || name == "host_vars" || name == "vars_plugins" || l.ignored(name) {
+			continue
+		}
+		l.source(filepath.Join(dir, name), false)
+	}
+}
+
+func (l *loader) ignored(name string) bool {
+	for _, ext := range l.opts.IgnoreExts {
+		if strings.HasSuffix(name, ext) {
+			return true
+		}
+	}
+	for _, p := range l.opts.IgnorePatterns {
+		if re, err := regexp.Compile(p); err == nil && re.MatchString(name) {
+			return true
+		}
+	}
+	return false
+}
+
+// file reads one file by the first kind of source that takes it: an executable is a
+// script, .yml, .yaml and .json are YAML, anything else is INI. A file without an
+// ending may be YAML too, if it is not INI.
+func (l *loader) file(path string, info fs.FileInfo) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		l.fail(path, err)
+		return
+	}
+	if bytes.HasPrefix(text, []byte("$ANSIBLE_VAULT")) {
+		if l.opts.OpenVault == nil {
+			l.fail(path, errors.New("the file is encrypted and there is no vault password"))
+			return
+		}
+		if text, err = l.opts.OpenVault(text); err != nil {
+			l.fail(path, err)
+			return
+		}
+	}
+	ext := strings.ToLower(filepath.Ext(path))
+	switch {
+	case info.Mode()&0o111 != 0 && l.enabled("script") && bytes.HasPrefix(text, []byte("#!")):
+		err = l.script(path)
+	case ext == ".yml" || ext == ".yaml" || ext == ".json":
+		err = l.yaml(path, text)
+	case ext == ".toml":
+		err = l.toml(path, text)
+	case looksLikeYAML(text):
+		err = l.yaml(path, text)
+	default:
+		l.diags = append(l.diags, l.inv.readINI(path, text)...)
+	}
+	if err != nil {
+		l.fail(path, err)
+	}
+}
+
+// looksLikeYAML tells a YAML inventory without an ending from an INI one by its first line.
+func looksLikeYAML(text []byte) bool {
+	for line := range bytes.Lines(text) {
+		s := string(bytes.TrimSpace(line))
+		if s == "" || s[0] == '#' || s[0] == ';' {
+			continue
+		}
+		return s == "---" || strings.HasSuffix(s, ":") && !strings.ContainsAny(s, " \t=[")
+	}
+	return false
+}
+
+// run calls an inventory script.
+func (l *loader) run(path string, args ...string) ([]byte, error) {
+	timeout := l.opts.ScriptTimeout
+	if timeout == 0 {
+		timeout = time.Minute
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, timeout)
+	defer cancel()
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("find script: %w", err)
+	}
+	cmd := exec.CommandContext(ctx, abs, args...)
+	cmd.WaitDelay = time.Second
+	out, err := cmd.Output()
+	var exit *exec.ExitError
+	switch {
+	case ctx.Err() != nil:
+		return nil, fmt.Errorf("script %s did not finish within %s", strings.Join(args, " "), timeout)
+	case errors.As(err, &exit):
+		return nil, fmt.Errorf("script %s ended with %d: %s", strings.Join(args, " "), exit.ExitCode(), bytes.TrimSpace(exit.Stderr))
+	case err != nil:
+		return nil, fmt.Errorf("run script: %w", err)
+	}
+	return out, nil
+}
+
+// checkNames warns of group names that cannot be used as variables, as Ansible does.
+func (l *loader) checkNames() {
+	if l.opts.Names == "ignore" || l.opts.Names == "silently" {
+		return
+	}
+	var bad []string
+	for _, g := range l.inv.names {
+		if invalidName.MatchString(g.Name) {
+			bad = append(bad, g.Name)
+		}
+	}
+	if len(bad) > 0 {
+		l.diags = append(l.diags, source.Diagnostic{
+			Severity: source.Warning,
+			Msg:      fmt.Sprintf("invalid characters in group names, not replaced: %s", strings.Join(bad, ", ")),
+			Hint:     "use letters, digits and _ only",
+		})
+	}
+}
