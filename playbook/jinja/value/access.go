@@ -88,6 +88,8 @@ func Item(v, key Value) (Value, bool, error) {
 		return v.Item(key)
 	case Mapping:
 		return v.Get(key)
+	case Tupled:
+		return Item(v.Tuple(), key)
 	case Object:
 		if s, ok := text(key); ok {
 			return v.Attr(s)

@@ -141,6 +141,9 @@ func (c *comparison) equalContainers(a, b Value, depth int) bool {
 		y, ok := b.(*List)
 		return ok && (x == y || c.equalItems(x.Items, y.Items, depth))
 	case Tuple:
+		if y, ok := b.(Tupled); ok {
+			b = y.Tuple()
+		}
 		y, ok := b.(Tuple)
 		return ok && c.equalItems(x, y, depth)
 	case *Dict:
@@ -151,6 +154,8 @@ func (c *comparison) equalContainers(a, b Value, depth int) bool {
 	case *Range:
 		y, ok := b.(*Range)
 		return ok && x.equal(y)
+	case Tupled:
+		return c.equal(x.Tuple(), b, depth+1)
 	case Sealed:
 		y, ok := b.(Sealed)
 		return ok && x.Text == y.Text
@@ -278,12 +283,14 @@ func compareItems(op string, a, b []Value, depth int) (int, bool, error) {
 		return 0, false, Errorf("RecursionError", "maximum recursion depth exceeded in comparison")
 	}
 	for i := range min(len(a), len(b)) {
-		same, err := EqualOp(a[i], b[i])
-		if err != nil {
-			return 0, false, err
-		}
-		if !same {
-			return compare(op, a[i], b[i], depth+1)
+		order, ordered, err := compare(op, a[i], b[i], depth+1)
+		switch {
+		case err != nil: // equal items need no order
+			if same, eqErr := EqualOp(a[i], b[i]); eqErr != nil || !same {
+				return 0, false, err
+			}
+		case order != 0 || !ordered:
+			return order, ordered, nil
 		}
 	}
 	return len(a) - len(b), true, nil

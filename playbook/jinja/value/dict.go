@@ -84,6 +84,13 @@ func hashOf(v Value) (hashKey, error) {
 			text = fmt.Appendf(text, "%c%d:%d:%s,", h.kind, h.num, len(h.text), h.text)
 		}
 		return hashKey{kind: 't', text: string(text)}, nil
+	case *Undefined:
+		if !v.Lenient {
+			return hashKey{}, &UndefinedError{v}
+		}
+		return hashKey{kind: 'u'}, nil // all lenient undefined values are equal
+	case Unknown:
+		return hashKey{}, &UnknownError{v}
 	case Object:
 		return hashKey{kind: 'o', text: fmt.Sprintf("%p", v)}, nil
 	}

@@ -84,6 +84,8 @@ func Iter(v Value) (*Iterator, error) {
 		return v.iterator(), nil
 	case *DictView:
 		return v.iterator(), nil
+	case Tupled:
+		return IterateSlice(v.Tuple()), nil
 	case Iterable:
 		return v.Iterate()
 	case Mapping:
@@ -144,6 +146,8 @@ func Len(v Value) (int, error) {
 		return len(v), nil
 	case Sized:
 		return v.Len(), nil
+	case Tupled:
+		return len(v.Tuple()), nil
 	case *Undefined:
 		if v.Lenient {
 			return 0, nil

@@ -89,6 +89,9 @@ func (e *jsonEncoder) other(v Value) error {
 	if err := usable(v); err != nil {
 		return err
 	}
+	if t, ok := v.(Tupled); ok {
+		return e.value(t.Tuple())
+	}
 	if e.o.Default != nil {
 		return e.nested(v, func() error {
 			plain, err := e.o.Default(v)

@@ -104,11 +104,17 @@ func bounds(n int, start, end Value) (lo, hi int, err error) {
 	return lo, min(hi, n), nil
 }
 
-// intArg is an int argument.
+// intArg is an optional int argument.
 func intArg(v Value, missing int) (int, error) {
 	if v == nil {
 		return missing, nil
 	}
+	return Index(v)
+}
+
+// Index is Python's operator.index: v as a Go int if it is an int (or bool), else a
+// TypeError.
+func Index(v Value) (int, error) {
 	n, ok := number(v)
 	if !ok || n.real {
 		if err := usable(v); err != nil {

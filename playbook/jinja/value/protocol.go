@@ -9,6 +9,13 @@ type Texter interface {
 	Repr() string
 }
 
+// A Tupled object is a tuple with named attributes (Python's namedtuple). It need not
+// implement what tuples can do: every operation treats it as its tuple.
+type Tupled interface {
+	Object
+	Tuple() Tuple
+}
+
 // An Iterable can be iterated, again and again.
 type Iterable interface {
 	Iterate() (*Iterator, error)

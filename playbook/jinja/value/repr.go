@@ -67,6 +67,8 @@ func (p *printer) repr(v Value) {
 		p.b.WriteString(string(v.Kind) + "(")
 		p.nested(v.Of, "[", "]", func() { p.items(v.items()) })
 		p.b.WriteByte(')')
+	case Tupled:
+		p.repr(v.Tuple())
 	case Texter:
 		p.b.WriteString(v.Repr())
 	case Mapping:

@@ -166,6 +166,9 @@ func Slice(v, lo, hi, step Value) (Value, error) {
 			return nil, err
 		}
 	}
+	if t, ok := v.(Tupled); ok {
+		v = t.Tuple()
+	}
 	n, err := sliceLen(v)
 	if err != nil {
 		return nil, err
