@@ -36,6 +36,13 @@ type Play struct {
 	Serial        []value.Value
 	Strategy      *Scalar
 	Order         *Scalar
+	// When, of the Keywords, comes from import_playbook: it holds for the play's tasks
+	// and roles, not for its handlers.
+	//
+	// Dir is the folder of File: where the play's relative names begin.
+	Dir string
+	// Imported are the roles import_role brought in; their handlers are in Handlers.
+	Imported []*Role
 }
 
 // A Prompt is an entry of vars_prompt.
@@ -91,6 +98,10 @@ type Block struct {
 	Role                  *Role  // the role the block belongs to
 	// Implicit marks blocks that were not written: a role's list, an import's.
 	Implicit bool
+	// File is the task file an import or include brought in, "" for other blocks.
+	File string
+	// Import is the task that stood where the block is: import_tasks or import_role.
+	Import *Task
 }
 
 // Position implements Node.
@@ -129,6 +140,14 @@ type Task struct {
 	Handler bool
 	// LocalAction marks local_action: delegate_to localhost with a local connection.
 	LocalAction bool
+	// Executable is the file of a module found in a library folder; Module is then its name.
+	Executable string
+	// Implicit marks a task nobody wrote: a role's validation of its arguments.
+	Implicit bool
+	// Play is the play the task was loaded for.
+	Play *Play
+
+	apply *source.Node // the argument of an include, for when it is run
 }
 
 // Position implements Node.
@@ -161,4 +180,32 @@ type Role struct {
 	Collection             string
 	// Static: from roles: or import_role, so its variables last for the play.
 	Static bool
+
+	// Body is what the use runs: an implicit block with the keywords of the use, holding
+	// the bodies of its dependencies and then its tasks.
+	Body *Block
+	// Include is the import_role or include_role task; nil for roles: and dependencies.
+	Include *Task
+	// Names of the files to read instead of main; "" for main.
+	TasksFrom, VarsFrom, DefaultsFrom, HandlersFrom string
+	// Key is the same for uses that Ansible takes for one: once such a use has completed
+	// on a host, another is passed over there unless AllowDuplicates is set.
+	Key string
+}
+
+// AllHandlers are the handlers of the role and of its dependencies, theirs first.
+func (r *Role) AllHandlers() []Node {
+	var out []Node
+	for _, dep := range r.Deps {
+		out = append(out, dep.AllHandlers()...)
+	}
+	return append(out, r.Handlers...)
+}
+
+// FullName is the role's name with its collection in front.
+func (r *Role) FullName() string {
+	if r.Collection == "" {
+		return r.Name
+	}
+	return r.Collection + "." + r.Name
 }

@@ -19,6 +19,7 @@ type file struct {
 	size  int64
 	mtime time.Time
 	fixed bool // given by Add
+	hide  bool // its lines are not to be shown
 	lines []string
 	docs  []*Node
 	diags Diagnostics
@@ -34,6 +35,16 @@ func (f *Files) Add(path string, data []byte) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.known[path] = &file{data: data, fixed: true}
+}
+
+// Hide keeps the lines of a file out of messages: it is encrypted, and the places in what
+// is reported are those of the plaintext.
+func (f *Files) Hide(path string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e := f.known[path]; e != nil {
+		e.hide = true
+	}
 }
 
 // ReadFile returns a file's content, which is not to be modified.
@@ -112,6 +123,9 @@ func (f *Files) Lines(path string) []string {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if e.hide {
+		return nil
+	}
 	if e.lines == nil {
 		e.lines = splitLines(string(e.data))
 	}
