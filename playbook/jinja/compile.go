@@ -14,6 +14,8 @@ type program struct {
 	// expr is set for an expression, single for a template that is one {{ }} and nothing
 	// else: both give its value.
 	expr, single evalFn
+	singleAt     value.Place
+	anonymous    Template // the program as a template without a name
 	// free are the names looked up in the context, freeAt where each comes up first.
 	free      []string
 	freeIndex map[string]int
@@ -58,7 +60,7 @@ type frame struct {
 	loop, block    bool // directly inside of
 	soft           bool
 	outputCheck    bool
-	assigned       *[]stored // by set, in this loop body or block, so far
+	assigned       *[]local // by set, in this loop body or block, so far
 }
 
 func (f *frame) fn() *function { return f.sym.fn }
@@ -180,6 +182,31 @@ func (c *compiler) freeName(name string, at value.Place) int {
 	return i
 }
 
+// A local is a variable as seen from a function: so many activations outwards.
+type local struct {
+	name       string
+	hops, slot int
+}
+
+func (f *frame) local(s stored) local {
+	return local{s.name, hops(f.fn(), s.ref), s.ref.slot()}
+}
+
+// visible are the assigned variables of the scope and those around it, innermost first.
+func (f *frame) visible() []local {
+	var out []local
+	for _, s := range f.sym.allStores() {
+		out = append(out, f.local(s))
+	}
+	return out
+}
+
+// get reads the variable; false while it is unset.
+func (a *activation) get(l local) (value.Value, bool) {
+	v := a.outwards(l.hops).slots[l.slot]
+	return v, v != nil && v != missing
+}
+
 // hops is how many activations outwards from fn the variable lives.
 func hops(fn *function, r ref) int {
 	n := 0
@@ -206,12 +233,13 @@ func (c *compiler) enter(f *frame) execFn {
 	for _, r := range f.sym.order {
 		switch l := f.sym.loads[r]; l.kind {
 		case loadResolve:
-			c.freeName(l.name, value.Place{})
-			lazy = append(lazy, r.slot)
+			if f.sym.isStored(l.name) {
+				lazy = append(lazy, r.slot())
+			}
 		case loadUndefined:
-			unset = append(unset, r.slot)
+			unset = append(unset, r.slot())
 		case loadAlias:
-			aliases = append(aliases, alias{r.slot, hops(f.fn(), l.from), l.from.slot})
+			aliases = append(aliases, alias{r.slot(), hops(f.fn(), l.from), l.from.slot()})
 		}
 	}
 	if len(unset)+len(lazy)+len(aliases) == 0 {
@@ -235,7 +263,9 @@ func (c *compiler) enter(f *frame) execFn {
 func (c *compiler) leave(f *frame) execFn {
 	slots := make([]int, 0, len(f.sym.order))
 	for _, r := range f.sym.order {
-		slots = append(slots, r.slot)
+		if l := f.sym.loads[r]; l.kind != loadResolve || f.sym.isStored(l.name) {
+			slots = append(slots, r.slot())
+		}
 	}
 	if len(slots) == 0 {
 		return nil
@@ -258,7 +288,7 @@ func (c *compiler) name(name string, at value.Place, f *frame) evalFn {
 	if rule.kind == loadResolve && !f.sym.assigned(name) {
 		return c.free(name, at)
 	}
-	up, slot := hops(f.fn(), r), r.slot
+	up, slot := hops(f.fn(), r), r.slot()
 	resolve := c.free(name, at)
 	if up == 0 {
 		return func(a *activation) (value.Value, error) {

@@ -129,15 +129,14 @@ func (m dictMapping) Attr(name string) (value.Value, bool, error) {
 }
 
 // newCall makes what a function called at this place may ask for.
-func (a *activation) newCall(name string, at value.Place, locals []stored, fn *function) *Call {
+func (a *activation) newCall(name string, at value.Place, locals []local) *Call {
 	in := a.in
 	c := &Call{Ctx: in.st.ctx, Env: in.env, Vars: in.st.vars, At: at, Name: name, Autoescape: in.scope.autoescape, in: in}
 	if len(locals) > 0 {
 		c.local = func(name string) (value.Value, bool) {
 			for i := len(locals) - 1; i >= 0; i-- {
-				if l := locals[i]; l.name == name {
-					v := a.outwards(hops(fn, l.ref)).slots[l.ref.slot]
-					return v, v != nil && v != missing
+				if locals[i].name == name {
+					return a.get(locals[i])
 				}
 			}
 			return nil, false
@@ -151,7 +150,6 @@ func (c *compiler) call(n *callExpr, f *frame, extra evalFn) evalFn {
 	fn, args, at := c.expr(n.fn, f), c.arguments(&n.args, f), n.at()
 	name := pathOf(n.fn)
 	locals := f.locals()
-	scope := f.fn()
 	return func(a *activation) (value.Value, error) {
 		callee, err := fn(a)
 		if err != nil {
@@ -181,7 +179,7 @@ func (c *compiler) call(n *callExpr, f *frame, extra evalFn) evalFn {
 		if unknown != nil {
 			return unknown, nil
 		}
-		call := a.newCall(name, at, locals, scope)
+		call := a.newCall(name, at, locals)
 		v, err := call.Call(callee, vals)
 		return a.in.settle(at, v, err)
 	}
@@ -199,7 +197,7 @@ func (in *instance) unknownCall(m *value.BoundMethod, unknown value.Value) (valu
 
 // locals are the names that `set` assigned so far in the loop body or block: functions
 // that look at the context see them.
-func (f *frame) locals() []stored {
+func (f *frame) locals() []local {
 	if f.assigned == nil || !f.loop && !f.block {
 		return nil
 	}
@@ -309,7 +307,7 @@ func (c *compiler) filter(n *filterExpr, f *frame, input evalFn) evalFn {
 		}
 	}
 	args := c.bound(&filter.Sig, name, &n.args, f)
-	locals, scope := f.locals(), f.fn()
+	locals := f.locals()
 	return func(a *activation) (value.Value, error) {
 		in, err := x(a)
 		if err != nil {
@@ -328,7 +326,7 @@ func (c *compiler) filter(n *filterExpr, f *frame, input evalFn) evalFn {
 		if err := a.in.st.step(); err != nil {
 			return nil, a.in.fail(at, err)
 		}
-		v, err := filter.Do(a.newCall(name, at, locals, scope), in, bound)
+		v, err := filter.Do(a.newCall(name, at, locals), in, bound)
 		return a.in.settle(at, v, err)
 	}
 }
@@ -351,7 +349,7 @@ func (c *compiler) test(n *testExpr, f *frame) evalFn {
 		}
 	}
 	args := c.bound(&test.Sig, name, &n.args, f)
-	locals, scope := f.locals(), f.fn()
+	locals := f.locals()
 	return func(a *activation) (value.Value, error) {
 		in, err := x(a)
 		if err != nil {
@@ -370,7 +368,7 @@ func (c *compiler) test(n *testExpr, f *frame) evalFn {
 		if err := a.in.st.step(); err != nil {
 			return nil, a.in.fail(at, err)
 		}
-		ok, err := test.Do(a.newCall(name, at, locals, scope), in, bound)
+		ok, err := test.Do(a.newCall(name, at, locals), in, bound)
 		if err != nil {
 			return a.in.settle(at, nil, err)
 		}

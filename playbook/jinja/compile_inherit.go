@@ -20,14 +20,14 @@ type block struct {
 }
 
 func (c *compiler) blockBody(name string, n *blockStmt) *block {
-	f := &frame{sym: newSymbols(newFunction(nil), nil), block: true, assigned: new([]stored)}
+	f := &frame{sym: newSymbols(newFunction(nil), nil), block: true, assigned: new([]local)}
 	b := &block{name: name, prog: c.prog, super: -1, self: -1}
 	used := undeclared(n.body, "self", "super")
 	if used["self"] {
-		b.self = f.sym.declare("self").slot
+		b.self = f.sym.declare("self").slot()
 	}
 	if used["super"] {
-		b.super = f.sym.declare("super").slot
+		b.super = f.sym.declare("super").slot()
 	}
 	f.sym.analyze(n.body...)
 	b.run = c.enclosed(f, n.body)
@@ -133,8 +133,9 @@ func (s *selfRef) Repr() string {
 
 // declareSelf sets the variable self of the root level.
 func (c *compiler) declareSelf(enter execFn, r ref) execFn {
+	slot := r.slot()
 	return inSequence(enter, func(a *activation, _ *output) error {
-		a.slots[r.slot] = &selfRef{st: a.in.st, scope: a.in.scope}
+		a.slots[slot] = &selfRef{st: a.in.st, scope: a.in.scope}
 		return nil
 	})
 }
@@ -145,8 +146,7 @@ func (c *compiler) block(n *blockStmt, f *frame) execFn {
 	}
 	check := f.toplevel && c.extendsSoFar > 0
 	name, at, scoped, required := n.name, n.at(), n.scoped, n.required
-	names := f.sym.allStores()
-	fn := f.fn()
+	names := f.visible()
 	return func(a *activation, o *output) error {
 		s := a.in.scope
 		if check && s.extended() {
@@ -156,17 +156,17 @@ func (c *compiler) block(n *blockStmt, f *frame) execFn {
 			return a.in.fail(at, value.Errorf("TemplateRuntimeError", "Required block '%s' not found", name))
 		}
 		if scoped {
-			s = s.derive(a.locals(names, fn))
+			s = s.derive(a.locals(names))
 		}
 		return runBlock(a.in.st, s, name, 0, o)
 	}
 }
 
 // locals are the current values of variables that are set.
-func (a *activation) locals(names []stored, fn *function) map[string]value.Value {
+func (a *activation) locals(names []local) map[string]value.Value {
 	m := make(map[string]value.Value, len(names))
 	for _, n := range names {
-		if v := a.outwards(hops(fn, n.ref)).slots[n.ref.slot]; v != nil && v != missing {
+		if v, ok := a.get(n); ok {
 			m[n.name] = v
 		}
 	}
@@ -316,7 +316,7 @@ func (in *instance) get(name string) (*Template, error) {
 
 func (c *compiler) include(n *includeStmt, f *frame) execFn {
 	x, at := c.expr(n.template, f), n.at()
-	names, fn := f.sym.allStores(), f.fn()
+	names := f.visible()
 	ignore, with := n.ignoreMissing, n.withContext
 	return func(a *activation, o *output) error {
 		v, err := x(a)
@@ -339,7 +339,7 @@ func (c *compiler) include(n *includeStmt, f *frame) execFn {
 			}
 			return m.print(o)
 		}
-		s := a.in.scope.derive(a.locals(names, fn))
+		s := a.in.scope.derive(a.locals(names))
 		s.blocks, s.name, s.autoescape = nil, t.name, t.env.opts.Autoescape
 		s.addBlocks(t)
 		return s.run(st, t, o)
@@ -423,7 +423,7 @@ func (m *module) Repr() string { return "<TemplateModule " + value.Repr(value.S(
 // imported returns the loader of an import statement.
 func (c *compiler) imported(template node, at value.Place, with bool, f *frame) func(a *activation) (*module, error) {
 	x := c.expr(template, f)
-	names, fn := f.sym.allStores(), f.fn()
+	names := f.visible()
 	return func(a *activation) (*module, error) {
 		v, err := x(a)
 		if err != nil {
@@ -436,7 +436,7 @@ func (c *compiler) imported(template node, at value.Place, with bool, f *frame) 
 		if !with {
 			return a.in.st.module(t)
 		}
-		return newModule(a.in.st, t, a.in.scope.derive(a.locals(names, fn)))
+		return newModule(a.in.st, t, a.in.scope.derive(a.locals(names)))
 	}
 }
 

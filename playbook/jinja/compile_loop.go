@@ -35,11 +35,11 @@ func (c *compiler) forLoop(n *forStmt, f *frame) execFn {
 		orelse.sym.fn = inner.sym.fn
 		inner.outputCheck, orelse.outputCheck = f.outputCheck, f.outputCheck
 	}
-	inner.loop, inner.assigned = true, new([]stored)
+	inner.loop, inner.assigned = true, new([]local)
 	l.fn = inner.fn()
 	c.checkLoopName(n)
 	if c.extendedLoop(n) {
-		l.loopSlot = inner.sym.declare("loop").slot
+		l.loopSlot = inner.sym.declare("loop").slot()
 	}
 	inner.sym.declareTarget(n.target)
 	inner.sym.analyze(n.body...)

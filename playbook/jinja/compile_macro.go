@@ -38,7 +38,7 @@ func (c *compiler) macroBody(name string, sig *signature, body []node, at value.
 	inner.sym.analyze(body...)
 	for i, p := range sig.params {
 		r, _ := inner.sym.find(p.name)
-		mp := macroParam{name: p.name, slot: r.slot}
+		mp := macroParam{name: p.name, slot: r.slot()}
 		if d := i - len(sig.params) + len(sig.defaults); d >= 0 {
 			mp.fallback = c.expr(sig.defaults[d], inner)
 		}
@@ -63,7 +63,7 @@ func (c *compiler) specialParams(m *macroCode, f *frame, sig *signature, used ma
 		if !used[name] || named[name] {
 			return -1
 		}
-		return f.sym.declare(name).slot
+		return f.sym.declare(name).slot()
 	}
 	m.caller, m.kwargs, m.vararg = declare("caller"), declare("kwargs"), declare("varargs")
 	if named["caller"] && used["caller"] {
@@ -80,7 +80,7 @@ func (c *compiler) macro(n *macroStmt, f *frame) execFn {
 	if !ok {
 		r = f.sym.declare(n.name)
 	}
-	name, slot, toplevel := n.name, r.slot, f.toplevel
+	name, slot, toplevel := n.name, r.slot(), f.toplevel
 	return func(a *activation, _ *output) error {
 		m := &Macro{code: code, up: a, in: a.in}
 		a.slots[slot] = m

@@ -74,7 +74,7 @@ func (c *compiler) output(n *outputStmt, f *frame) execFn {
 		}
 		x := c.expr(part, f)
 		if part == c.single && f.root {
-			c.prog.single = c.finalized(x, part.at())
+			c.prog.single, c.prog.singleAt = c.finalized(x, part.at()), part.at()
 		}
 		list = append(list, c.printed(x, part.at()))
 	}
@@ -184,7 +184,7 @@ func (c *compiler) target(n node, f *frame) assignFn {
 		if !ok {
 			r = f.sym.declare(n.name)
 		}
-		slot := r.slot
+		slot := r.slot()
 		if up := hops(f.fn(), r); up > 0 {
 			return func(a *activation, v value.Value) error {
 				a.outwards(up).slots[slot] = v
@@ -304,11 +304,11 @@ func (c *compiler) set(n *setStmt, f *frame) execFn {
 // includes and whoever imports the template, in a loop or block for the functions called
 // there.
 func (c *compiler) publish(target node, f *frame) func(a *activation) {
-	var names []stored
+	var names []local
 	walk(target, func(n node) {
 		if name, ok := n.(*nameExpr); ok {
 			if r, ok := f.sym.find(name.name); ok {
-				names = append(names, stored{name.name, r})
+				names = append(names, f.local(stored{name.name, r}))
 			}
 		}
 	})
@@ -323,7 +323,7 @@ func (c *compiler) publish(target node, f *frame) func(a *activation) {
 	}
 	return func(a *activation) {
 		for _, s := range names {
-			a.in.scope.set(s.name, a.slots[s.ref.slot])
+			a.in.scope.set(s.name, a.slots[s.slot])
 			if !strings.HasPrefix(s.name, "_") {
 				a.in.scope.export(s.name)
 			}

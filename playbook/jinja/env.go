@@ -180,10 +180,15 @@ func (e *Env) Template(name, src string) (*Template, error) {
 		if err != nil {
 			return nil, err
 		}
-		return compileTemplate(e, t)
+		p, err := compileTemplate(e, t)
+		p.anonymous = Template{env: e, prog: p}
+		return p, err
 	})
 	if err != nil {
 		return nil, syntaxError(name, err)
+	}
+	if name == "" {
+		return &p.anonymous, nil
 	}
 	return &Template{env: e, name: name, prog: p}, nil
 }
@@ -208,7 +213,7 @@ type evaluation struct {
 	instance instance
 	act      activation
 	free     [4]value.Value
-	slots    [8]value.Value
+	slots    [2]value.Value
 	running  [1]*instance
 }
 
@@ -266,9 +271,29 @@ func (x *Expr) Tests() []Ref { return slices.Clone(x.prog.tests) }
 
 // Render prints the template: a Str, or Unknown when what it prints is not known.
 func (t *Template) Render(ctx context.Context, vars Vars) (value.Value, error) {
+	if t.prog.single != nil && !t.env.opts.Autoescape {
+		return t.renderSingle(ctx, vars)
+	}
 	o := t.env.textOutput()
 	if err := t.run(ctx, vars, o, false); err != nil {
 		return outcome(nil, err)
+	}
+	return o.text(), nil
+}
+
+// renderSingle renders a template that is one expression without collecting output.
+func (t *Template) renderSingle(ctx context.Context, vars Vars) (value.Value, error) {
+	e := start(ctx, t.env, t.name, t.prog, vars)
+	v, err := outcome(t.prog.single(&e.act))
+	if err != nil {
+		return nil, err
+	}
+	if s, ok := v.(value.Str); ok && s.From == nil && !s.Text {
+		return v, nil
+	}
+	o := t.env.textOutput()
+	if err := o.print(v); err != nil {
+		return nil, e.instance.fail(t.prog.singleAt, err)
 	}
 	return o.text(), nil
 }

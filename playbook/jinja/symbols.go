@@ -12,8 +12,9 @@ import "sort"
 // caller of a call block, the body of a recursive loop.
 type function struct {
 	parent *function
-	slots  map[slotKey]int
-	n      int
+	vars   map[slotKey]int
+	slots  map[int]int // of the variables that need one
+	n      int         // slots
 }
 
 // A slotKey identifies a variable of a function as Jinja2's generated name does: scopes
@@ -25,23 +26,34 @@ type slotKey struct {
 }
 
 func newFunction(parent *function) *function {
-	return &function{parent: parent, slots: map[slotKey]int{}}
+	return &function{parent: parent, vars: map[slotKey]int{}, slots: map[int]int{}}
 }
 
-func (f *function) slot(k slotKey) int {
-	i, ok := f.slots[k]
+func (f *function) variable(k slotKey) ref {
+	i, ok := f.vars[k]
 	if !ok {
-		i = f.n
-		f.slots[k] = i
-		f.n++
+		i = len(f.vars)
+		f.vars[k] = i
 	}
-	return i
+	return ref{f, i}
 }
 
 // A ref is a variable of a function.
 type ref struct {
-	fn   *function
-	slot int
+	fn *function
+	id int
+}
+
+// slot is where the variable lives in an activation. Names that always come from the
+// context are never asked for theirs and have none.
+func (r ref) slot() int {
+	i, ok := r.fn.slots[r.id]
+	if !ok {
+		i = r.fn.n
+		r.fn.slots[r.id] = i
+		r.fn.n++
+	}
+	return i
 }
 
 type loadKind uint8
@@ -137,7 +149,7 @@ func (s *symbols) assigned(name string) bool {
 }
 
 func (s *symbols) define(name string, l loadRule) ref {
-	r := ref{s.fn, s.fn.slot(slotKey{s.space, s.level, name})}
+	r := s.fn.variable(slotKey{s.space, s.level, name})
 	if s.refs == nil {
 		s.refs = map[string]ref{}
 	}
