@@ -51,6 +51,7 @@ type compiler struct {
 	blocks       map[string]*blockStmt
 
 	single node // the expression that is the whole template
+	bare   bool // nothing has to be set before the root level runs
 }
 
 // A frame is the scope that is being compiled.
@@ -112,7 +113,7 @@ func compileTemplate(env *Env, t *template) (*program, error) {
 	if selfRef != nil {
 		enter = c.declareSelf(enter, *selfRef)
 	}
-	c.single = single(t)
+	c.single, c.bare = single(t), enter == nil
 	body := c.body(t.body, f)
 	c.prog.root = inSequence(enter, body)
 	c.prog.slots = f.fn().n

@@ -188,17 +188,22 @@ func (in *instance) getAttr(v, key value.Value, name string, at value.Place, pat
 
 func (in *instance) attrOfUndefined(u *value.Undefined, name string, at value.Place) (value.Value, error) {
 	switch {
+	case name == "__class__":
+		return class(u.Type()), nil
 	case name == "_undefined_name":
 		return value.S(u.Name), nil
 	case name == "_undefined_hint" && u.Hint != "":
 		return value.S(u.Hint), nil
 	case name == "_undefined_hint":
 		return value.None{}, nil
-	case in.env.opts.Chainable:
+	case in.chains(u):
 		return u, nil
 	}
 	return nil, in.fail(at, &value.UndefinedError{U: u})
 }
+
+// chains says whether an attribute of u is u again.
+func (in *instance) chains(u *value.Undefined) bool { return in.env.opts.Chainable && !u.Plain }
 
 // A class is the type of a value as an object: x.__class__.
 type class string
@@ -223,7 +228,7 @@ func (c class) Repr() string { return "<class '" + string(c) + "'>" }
 // getItem is Jinja2's x[key]: an item, else an attribute.
 func (in *instance) getItem(v, key value.Value, at value.Place, path string) (value.Value, error) {
 	if u, ok := v.(*value.Undefined); ok {
-		if in.env.opts.Chainable {
+		if in.chains(u) {
 			return u, nil
 		}
 		return nil, in.fail(at, &value.UndefinedError{U: u})
@@ -323,7 +328,7 @@ func (c *compiler) slice(n *itemExpr, s *sliceExpr, f *frame) evalFn {
 				return nil, err
 			}
 		}
-		if u, ok := v.(*value.Undefined); ok && a.in.env.opts.Chainable {
+		if u, ok := v.(*value.Undefined); ok && a.in.chains(u) {
 			return u, nil
 		}
 		r, err := value.Slice(v, b[0], b[1], b[2])
@@ -463,7 +468,7 @@ func (c *compiler) cond(n *condExpr, f *frame) evalFn {
 		return &value.Undefined{
 			Hint: "the inline if-expression on " + a.in.position(at) +
 				" evaluated to false and no else section was defined.",
-			Lenient: true, At: at,
+			Lenient: true, Plain: true, At: at,
 		}, nil
 	}
 }

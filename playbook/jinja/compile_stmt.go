@@ -73,7 +73,7 @@ func (c *compiler) output(n *outputStmt, f *frame) execFn {
 			continue
 		}
 		x := c.expr(part, f)
-		if part == c.single && f.root {
+		if part == c.single && c.bare {
 			c.prog.single, c.prog.singleAt = c.finalized(x, part.at()), part.at()
 		}
 		list = append(list, c.printed(x, part.at()))

@@ -1,7 +1,6 @@
 package jinjatest
 
 import (
-	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -21,11 +20,11 @@ func ansibleFilters() map[string]*jinja.Filter {
 	text := func(do func(string) string) *jinja.Filter {
 		return simple(func(in value.Value) (value.Value, error) { return value.S(do(value.String(in))), nil })
 	}
-	sets := func(keep func(inA, inB bool) bool) *jinja.Filter {
+	sets := func(do func(a, b value.Value) (value.Value, error)) *jinja.Filter {
 		return &jinja.Filter{
 			Sig: jinja.Signature{Params: []jinja.Param{{Name: "b"}}},
 			Do: func(_ *jinja.Call, in value.Value, b jinja.Bound) (value.Value, error) {
-				return combine(in, b.Args[0], keep)
+				return do(in, b.Args[0])
 			},
 		}
 	}
@@ -49,9 +48,9 @@ func ansibleFilters() map[string]*jinja.Filter {
 				return in, nil
 			},
 		},
-		"union":      sets(func(_, _ bool) bool { return true }),
-		"difference": sets(func(a, b bool) bool { return a && !b }),
-		"intersect":  sets(func(a, b bool) bool { return a && b }),
+		"union":      sets(union),
+		"difference": sets(func(a, b value.Value) (value.Value, error) { return pick(a, b, false) }),
+		"intersect":  sets(func(a, b value.Value) (value.Value, error) { return pick(a, b, true) }),
 		"dict2items": {
 			Sig: jinja.Signature{Params: []jinja.Param{{Name: "key_name", Default: value.S("key")}, {Name: "value_name", Default: value.S("value")}}},
 			Do:  dict2items,
@@ -108,24 +107,36 @@ func dirname(s string) string {
 	return head
 }
 
-func combine(x, y value.Value, keep func(inA, inB bool) bool) (value.Value, error) {
-	a, err := value.Items(x)
+func union(a, b value.Value) (value.Value, error) {
+	x, err := value.Items(a)
 	if err != nil {
 		return nil, err
 	}
-	b, err := value.Items(y)
+	y, err := value.Items(b)
+	if err != nil {
+		return nil, err
+	}
+	return pick(value.NewList(slices.Concat(x, y)...), value.NewList(), false)
+}
+
+// pick returns the distinct items of a that are in b or are not. b is asked as it is, an
+// iterator too, which forgets what it passed: so the cases were recorded.
+func pick(a, b value.Value, in bool) (value.Value, error) {
+	items, err := value.Items(a)
 	if err != nil {
 		return nil, err
 	}
 	out := value.NewList()
-	for _, v := range slices.Concat(a, b) {
-		inA, errA := value.Contains(x, v)
-		inB, errB := value.Contains(y, v)
-		seen, err := value.Contains(out, v)
-		if err := errors.Join(errA, errB, err); err != nil {
+	for _, v := range items {
+		found, err := value.Contains(b, v)
+		if err != nil {
 			return nil, err
 		}
-		if keep(inA, inB) && !seen {
+		seen, err := value.Contains(out, v)
+		if err != nil {
+			return nil, err
+		}
+		if found == in && !seen {
 			out.Items = append(out.Items, v)
 		}
 	}

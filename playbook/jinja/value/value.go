@@ -102,6 +102,9 @@ type Undefined struct {
 	// Jinja's own default class allows; otherwise any use is an error.
 	Lenient bool
 	At      Place // where in a template the missing thing is named
+	// Plain is set for what an inline if without else yields: in every environment it is
+	// lenient, and asking it for an attribute is an error.
+	Plain bool
 	// Path is the chain of names up to the missing link, "a.b", where it is one.
 	Path string
 }
