@@ -1,0 +1,131 @@
+// Command orch configures machines over SSH and rolls out to Kubernetes clusters from
+// one kind of playbook: Ansible's.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"orch/playbook/source"
+)
+
+// version is set by the build.
+var version = "dev"
+
+func main() {
+	os.Exit(mainExit(os.Args, os.Stderr))
+}
+
+// mainExit runs a command line and returns the exit code.
+func mainExit(args []string, stderr *os.File) (code int) {
+	defer func() {
+		if p := recover(); p != nil {
+			fmt.Fprintf(stderr, "orch: internal error: %v\n%s\nhint: this is a bug; please report it with the lines above\n", p, debug.Stack())
+			code = exitInternal
+		}
+	}()
+	// The first interrupt ends things softly where a command knows how; the context ends
+	// with the second.
+	ctx, stop := interruptible(context.Background())
+	defer stop()
+	root := newRoot()
+	root.SetArgs(args[1:])
+	err := root.ExecuteContext(ctx)
+	report(stderr, err)
+	return exitCode(err)
+}
+
+// report prints the error of a command: diagnostics with their source lines.
+func report(w *os.File, err error) {
+	var exit *exitError
+	if err == nil || errors.As(err, &exit) && (exit.quiet || exit.err == nil) {
+		return
+	}
+	var diags source.Diagnostics
+	if errors.As(err, &diags) {
+		fmt.Fprint(w, diags.Format(files))
+		return
+	}
+	text, hint, found := strings.Cut(err.Error(), "\nhint: ")
+	fmt.Fprintf(w, "error: %s\n", text)
+	if found {
+		fmt.Fprintf(w, "hint: %s\n", hint)
+	}
+}
+
+// files remembers what was read, so that messages can show the lines.
+var files = source.NewFiles()
+
+// softStop is closed by the first interrupt.
+type stopKey struct{}
+
+// interruptible returns a context that a second interrupt (or a termination signal)
+// cancels; the first one closes the channel that stopOf returns.
+func interruptible(ctx context.Context) (context.Context, func()) {
+	soft := make(chan struct{})
+	ctx, cancel := context.WithCancel(context.WithValue(ctx, stopKey{}, (<-chan struct{})(soft)))
+	sigs := make(chan os.Signal, 2)
+	signal.Notify(sigs, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		for n := 0; ; n++ {
+			select {
+			case <-sigs:
+				if n == 0 {
+					close(soft)
+					continue
+				}
+				cancel()
+			case <-ctx.Done():
+			}
+			return
+		}
+	}()
+	return ctx, func() { signal.Stop(sigs); cancel() }
+}
+
+func stopOf(ctx context.Context) <-chan struct{} {
+	ch, _ := ctx.Value(stopKey{}).(<-chan struct{})
+	return ch
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "orch",
+		Short: "Configure machines and clusters from Ansible's playbooks",
+		Long: `orch runs Ansible's playbooks, roles and inventories: over SSH on machines, through the
+API on Kubernetes clusters. It needs no Python on either side.
+
+Exit codes: 0 fine, 1 internal error, 2 a task failed, 3 the input is wrong and nothing
+was touched, 4 a host was unreachable, 5 changes are pending (--check --exit-code),
+130 interrupted.`,
+		Version:       version,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetVersionTemplate("orch {{.Version}}\n")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return inputError(fmt.Errorf("%w\nhint: see %s --help", err, cmd.CommandPath()))
+	})
+	root.AddCommand(newVersion(), newDoc(), newInventory())
+	return root
+}
+
+// args makes cobra's complaints about arguments errors of the input.
+func args(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if err := check(cmd, args); err != nil {
+			return inputError(fmt.Errorf("%w\nhint: see %s --help", err, cmd.CommandPath()))
+		}
+		return nil
+	}
+}

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/spf13/pflag"
+
+	"orch/inventory"
+	"orch/playbook/jinja/value"
+	"orch/playbook/run"
+	"orch/playbook/settings"
+	"orch/playbook/source"
+	"orch/playbook/template"
+	"orch/playbook/vars"
+	"orch/playbook/vault"
+)
+
+// A project is what most commands need: settings, vault passwords, an inventory, its
+// variables and the template engine. It is made by open, in this order.
+type project struct {
+	settings *settings.Settings
+	vault    *vault.Keyring
+	redactor *run.Redactor
+	term     *terminal
+	inv      *inventory.Inventory
+	engine   *template.Engine
+	files    *vars.Files
+	extra    *value.Dict
+	limit    inventory.Limit
+
+	warn   func(source.Diagnostic)
+	warned sync.Map
+}
+
+// projectFlags are the flags that open reads.
+type projectFlags struct {
+	inventory inventoryFlags
+	vars      varsFlags
+	vault     vaultFlags
+	strict    bool
+}
+
+func (f *projectFlags) add(fs *pflag.FlagSet) {
+	f.inventory.add(fs)
+	f.vars.add(fs)
+	f.vault.add(fs)
+	fs.BoolVar(&f.strict, "strict", false, "refuse what ansible-core 2.19 refuses, and see types as it does")
+}
+
+// open reads everything a command needs to know before it looks at a playbook.
+func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Writer) (*project, error) {
+	p := &project{term: openTerminal(), redactor: run.NewRedactor()}
+	p.warn = func(d source.Diagnostic) {
+		if _, said := p.warned.LoadOrStore(source.Place(d.Pos)+d.Msg, true); !said {
+			d.Severity = source.Warning
+			fmt.Fprint(stderr, p.redactor.Mask(d.Format(files)))
+		}
+	}
+	s, diags, err := loadSettings(fs)
+	if err != nil {
+		return nil, err
+	}
+	p.settings = s
+	p.openVault(f.vault.sourcesFor(s))
+	for _, d := range diags {
+		p.warn(d)
+	}
+	if err := p.openInventory(ctx, f.inventory, fs.Changed("inventory")); err != nil {
+		return nil, err
+	}
+	if p.extra, err = parseExtraVars(f.vars.extra, p.open); err != nil {
+		return nil, inputError(err)
+	}
+	return p, p.openEngine(f.strict)
+}
+
+// openVault makes the keyring. Passwords are read when the first text is opened.
+func (p *project) openVault(sources []vault.Source) {
+	p.vault = vault.NewKeyring(func() ([]vault.Secret, error) {
+		var ask func(string) (string, error)
+		if p.term != nil {
+			ask = p.term.secret
+		}
+		var secrets []vault.Secret
+		for _, src := range sources {
+			s, err := src.Load(ask)
+			if err != nil {
+				return nil, err
+			}
+			secrets = append(secrets, s)
+		}
+		return secrets, nil
+	})
+	p.vault.Match = p.settings.Bool("DEFAULT_VAULT_ID_MATCH")
+	p.vault.Opened = func(plain []byte) { p.redactor.Add(secretWords(plain)...) }
+}
+
+// secretWords lists what is secret in a decrypted text: the text, and each value of a
+// file of variables.
+func secretWords(plain []byte) []string {
+	text := string(plain)
+	docs, diags := source.Parse("vault", plain)
+	if diags.HasErrors() || len(docs) == 0 {
+		return []string{text}
+	}
+	var words []string
+	var walk func(v value.Value)
+	walk = func(v value.Value) {
+		switch v := v.(type) {
+		case value.Str:
+			words = append(words, v.S)
+		case *value.List:
+			for _, item := range v.Items {
+				walk(item)
+			}
+		case *value.Dict:
+			for _, item := range v.All() {
+				walk(item)
+			}
+		}
+	}
+	root := docs[0].Value(source.Data)
+	if _, ok := root.(*value.Dict); !ok {
+		return []string{text}
+	}
+	walk(root)
+	return words
+}
+
+func (p *project) open(text []byte) ([]byte, error) { return p.vault.Open(text) }
+
+func (p *project) openInventory(ctx context.Context, f inventoryFlags, given bool) error {
+	names := f.sources
+	if !given {
+		names = p.settings.List("DEFAULT_HOST_LIST")
+	}
+	if len(names) == 0 {
+		names = defaultInventory()
+	}
+	var sources []string
+	for _, name := range names {
+		src, err := resolveInventory(name)
+		if err != nil {
+			return inputError(err)
+		}
+		sources = append(sources, src)
+	}
+	inv, diags := inventory.Load(ctx, sources, inventory.Options{
+		Enabled: p.settings.List("INVENTORY_ENABLED"), IgnoreExts: p.settings.List("INVENTORY_IGNORE_EXTS"),
+		IgnorePatterns: p.settings.List("INVENTORY_IGNORE_PATTERNS"), OpenVault: p.open,
+		Names: p.settings.Str("TRANSFORM_INVALID_GROUP_CHARS"),
+	})
+	if diags.HasErrors() {
+		return diags
+	}
+	for _, d := range diags {
+		p.warn(d)
+	}
+	p.inv = inv
+	limit, err := inventory.ParseLimit(f.limit)
+	if err != nil {
+		return inputError(err)
+	}
+	p.limit = limit
+	if f.limit != "" {
+		hosts, err := inv.MatchTerms(limit.Terms)
+		if err := p.mismatch(err); err != nil {
+			return err
+		}
+		if len(hosts) == 0 {
+			return inputError(fmt.Errorf("--limit %q matches no host of the inventory\nhint: orch inventory --graph shows them", f.limit))
+		}
+	}
+	return nil
+}
+
+// mismatch handles patterns that match nothing as HOST_PATTERN_MISMATCH says.
+func (p *project) mismatch(err error) error {
+	var none *inventory.NoMatch
+	if err == nil || !errors.As(err, &none) {
+		return err
+	}
+	switch p.settings.Str("HOST_PATTERN_MISMATCH") {
+	case "error":
+		return inputError(err)
+	case "ignore":
+	default:
+		p.warn(source.Diagnostic{Msg: err.Error()})
+	}
+	return nil
+}
+
+func (p *project) openEngine(strict bool) error {
+	mode := template.Classic
+	switch {
+	case strict:
+		mode = template.Strict
+	case p.settings.Bool("DEFAULT_JINJA2_NATIVE"):
+		mode = template.Native
+	}
+	engine, err := template.New(template.Options{
+		Mode: mode, Extensions: p.settings.List("DEFAULT_JINJA2_EXTENSIONS"),
+		StringFilters: p.settings.List("STRING_TYPE_FILTERS"), Managed: p.settings.Str("DEFAULT_MANAGED_STR"),
+		Warn: p.warn,
+	})
+	if err != nil {
+		return fmt.Errorf("make template engine: %w", err)
+	}
+	p.engine = engine
+	p.files = &vars.Files{Open: p.open, Extensions: p.settings.List("YAML_FILENAME_EXTENSIONS")}
+	return nil
+}
+
+// varsRun makes the variables of a run. basedir is the playbook's folder, or the one
+// that stands for it.
+func (p *project) varsRun(o vars.Options) *vars.Run {
+	s := p.settings
+	o.Inventory, o.Templater, o.Files, o.ExtraVars = p.inv, p.engine, p.files, p.extra
+	o.Site.OpenVault = p.open
+	o.Site.Setting = s.Value
+	o.Site.Warn = func(msg string) { p.warn(source.Diagnostic{Msg: msg}) }
+	o.Site.Hosts = func(pattern string) ([]string, error) {
+		hosts, err := p.inv.Match(pattern)
+		if err := p.mismatch(err); err != nil {
+			return nil, err
+		}
+		names := make([]string, len(hosts))
+		for i, h := range hosts {
+			names[i] = h.Name
+		}
+		return names, nil
+	}
+	o.HashMerge = s.Str("DEFAULT_HASH_BEHAVIOUR") == "merge"
+	o.NoInjectFacts = !s.Bool("INJECT_FACTS_AS_VARS")
+	if s.Set("DEFAULT_PRIVATE_ROLE_VARS") {
+		private := s.Bool("DEFAULT_PRIVATE_ROLE_VARS")
+		o.PrivateRoleVars = &private
+	}
+	o.PlaybookVarsRoot = s.Str("PLAYBOOK_VARS_ROOT")
+	o.Forks = s.Int("DEFAULT_FORKS")
+	o.Verbosity = s.Int("DEFAULT_VERBOSITY")
+	o.Limit = strings.Join(p.limit.Terms, ",")
+	o.ConfigFile = s.File
+	o.InventorySources = p.inv.Sources
+	return vars.NewRun(o)
+}
+
+// roleFolders are where roles are looked for, beside those next to a playbook.
+func (p *project) roleFolders() []string {
+	folders := p.settings.List("DEFAULT_ROLES_PATH")
+	if wd, err := os.Getwd(); err == nil {
+		folders = append(folders, filepath.Join(wd, "roles"))
+	}
+	slices.Compact(folders)
+	return folders
+}
+
+// currentUser is the name of whoever runs orch.
+func currentUser() string {
+	if u, err := user.Current(); err == nil {
+		return u.Username
+	}
+	return os.Getenv("USER")
+}

@@ -1,0 +1,25 @@
+package main
+
+import (
+	"fmt"
+
+	"orch/modules/control"
+	"orch/modules/host"
+	"orch/modules/schema"
+)
+
+// tables lists the worlds orch knows and their modules.
+func tables() []schema.Table {
+	return []schema.Table{
+		{World: schema.Site, Entries: control.Modules(), Source: control.Source},
+		{World: schema.Host, Entries: host.Modules(), Source: host.Source},
+	}
+}
+
+func newRegistry() (*schema.Registry, error) {
+	r, err := schema.NewRegistry(tables()...)
+	if err != nil {
+		return nil, fmt.Errorf("read module tables: %w", err)
+	}
+	return r, nil
+}
