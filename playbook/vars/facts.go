@@ -115,9 +115,7 @@ func (f *factSet) with(r *Run, facts *value.Dict) *factSet {
 			continue
 		}
 		n := namedFact{name: name.S}
-		if text, ok := appendJSON(nil, v); ok {
-			n.json = string(text)
-		} else {
+		if n.json, ok = encodeJSON(v); !ok {
 			n.val = data(v)
 		}
 		add = append(add, n)
@@ -159,7 +157,8 @@ func (f *factSet) json() []byte {
 		if len(out) > 1 {
 			out = append(out, ',')
 		}
-		out = appendString(out, f.index.names[i])
+		name, _ := encodeJSON(value.S(f.index.names[i]))
+		out = append(out, name...)
 		out = append(out, ':')
 		out = append(out, fact.json...)
 	}

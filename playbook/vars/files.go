@@ -11,7 +11,9 @@ import (
 	"sync"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 	"orch/playbook/template"
+	"orch/playbook/vault"
 )
 
 // A Reader is how files of variables are read.
@@ -38,8 +40,8 @@ func (Disk) Stat(name string) (fs.FileInfo, error) { return os.Stat(name) }
 type Files struct {
 	// Reader is where files are; nil: this machine.
 	Reader Reader
-	// Parse reads YAML (or JSON) and keeps positions: source.Parse.
-	Parse func(file string, text []byte) (value.Value, error)
+	// Open decrypts a file that is vault text; nil: there are no passwords.
+	Open func(text []byte) ([]byte, error)
 	// Extensions of files of variables; nil for Ansible's .yml, .yaml and .json.
 	Extensions []string
 	// Warn reports a remark; may be nil.
@@ -84,13 +86,27 @@ func (f *Files) load(path string) ([]*value.Dict, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read variables: %w", err)
 	}
-	v, err := f.Parse(path, text)
-	if err != nil {
+	if vault.Is(text) {
+		if f.Open == nil {
+			return nil, fmt.Errorf("%s: attempting to decrypt but no vault secrets found", path)
+		}
+		if text, err = f.Open(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	node, diags := source.ParseOne(path, text)
+	if err := diags.Err(); err != nil {
 		return nil, err
 	}
+	for _, d := range diags {
+		if f.Warn != nil {
+			f.Warn(d.String())
+		}
+	}
+	v := node.Value(source.Author)
 	items := []value.Value{v}
 	switch v := v.(type) {
-	case nil, value.None:
+	case value.None:
 		return nil, nil
 	case *value.List:
 		items = v.Items

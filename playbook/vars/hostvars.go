@@ -62,8 +62,7 @@ func (h *hostVars) Attr(name string) (value.Value, bool, error) {
 // hostScope is a scope of what others may see of a host.
 func (r *Run) hostScope(ctx context.Context, name string, p *Play) *Scope {
 	state := r.State(name)
-	s := &Scope{ctx: ctx, run: r, host: &Host{Name: name, play: p, state: state}, state: state.pub.Load()}
-	return s
+	return &Scope{ctx: ctx, run: r, host: &Host{Name: name, play: p, state: state}, state: state.pub.Load()}
 }
 
 // A hostView is hostvars[h].

@@ -5,9 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
-	"math/big"
-	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"orch/playbook/jinja/value"
 )
@@ -52,139 +51,47 @@ func decodeJSON(text string) value.Value {
 		return value.Bool(false)
 	case len(text) >= 2 && text[0] == '"' && !strings.Contains(text, `\`):
 		return value.S(text[1 : len(text)-1])
-	case text != "" && (text[0] == '-' || text[0] >= '0' && text[0] <= '9'):
-		return decodeNumber(text)
 	}
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.UseNumber()
-	v, err := decodeNext(dec)
+	v, err := value.FromJSON([]byte(text))
 	if err != nil { // the text was checked when it was stored
 		return value.None{}
 	}
 	return v
 }
 
-func decodeNext(dec *json.Decoder) (value.Value, error) {
-	tok, err := dec.Token()
-	if err != nil {
-		return nil, err
+// encodeJSON is v as compact JSON; false if JSON cannot hold it unchanged.
+func encodeJSON(v value.Value) (string, bool) {
+	if !isJSON(v) {
+		return "", false
 	}
-	switch tok := tok.(type) {
-	case nil:
-		return value.None{}, nil
-	case bool:
-		return value.Bool(tok), nil
-	case string:
-		return value.S(tok), nil
-	case json.Number:
-		return decodeNumber(tok.String()), nil
-	}
-	if tok == json.Delim('[') {
-		list := value.NewList()
-		for dec.More() {
-			item, err := decodeNext(dec)
-			if err != nil {
-				return nil, err
-			}
-			list.Items = append(list.Items, item)
-		}
-		_, err = dec.Token()
-		return list, err
-	}
-	dict := value.NewDict(4)
-	for dec.More() {
-		name, err := dec.Token()
-		if err != nil {
-			return nil, err
-		}
-		item, err := decodeNext(dec)
-		if err != nil {
-			return nil, err
-		}
-		dict.SetStr(name.(string), item)
-	}
-	_, err = dec.Token()
-	return dict, err
+	text, err := value.JSON(v, value.JSONOptions{ItemSep: ",", KeySep: ":", Unicode: true})
+	return text, err == nil
 }
 
-func decodeNumber(text string) value.Value {
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
-		return value.Int(n)
-	}
-	if !strings.ContainsAny(text, ".eE") {
-		if n, ok := new(big.Int).SetString(text, 10); ok {
-			return &value.BigInt{V: n}
-		}
-	}
-	f, _ := strconv.ParseFloat(text, 64) // out of range is an infinity, as in Python
-	return value.Float(f)
-}
-
-// appendJSON appends v as JSON; false if it holds what JSON cannot.
-func appendJSON(b []byte, v value.Value) ([]byte, bool) {
+// isJSON says whether v is the same after being written as JSON and read again.
+func isJSON(v value.Value) bool {
 	switch v := v.(type) {
-	case value.None:
-		return append(b, "null"...), true
-	case value.Bool:
-		return strconv.AppendBool(b, bool(v)), true
-	case value.Int:
-		return strconv.AppendInt(b, int64(v), 10), true
-	case *value.BigInt:
-		return v.V.Append(b, 10), true
+	case value.None, value.Bool, value.Int, *value.BigInt:
+		return true
 	case value.Float:
-		if math.IsInf(float64(v), 0) || math.IsNaN(float64(v)) {
-			return b, false
-		}
-		at := len(b)
-		b = strconv.AppendFloat(b, float64(v), 'g', -1, 64)
-		if !bytes.ContainsAny(b[at:], ".e") {
-			b = append(b, ".0"...)
-		}
-		return b, true
+		return !math.IsInf(float64(v), 0) && !math.IsNaN(float64(v))
 	case value.Str:
-		if strings.ToValidUTF8(v.S, "") != v.S {
-			return b, false // JSON would change the bytes
-		}
-		return appendString(b, v.S), true
+		return utf8.ValidString(v.S)
 	case *value.List:
-		return appendItems(b, v.Items)
+		for _, item := range v.Items {
+			if !isJSON(item) {
+				return false
+			}
+		}
+		return true
 	case *value.Dict:
-		b = append(b, '{')
-		first := true
 		for k, item := range v.All() {
 			name, ok := k.(value.Str)
-			if !ok {
-				return b, false
-			}
-			if !first {
-				b = append(b, ',')
-			}
-			first = false
-			b = append(appendString(b, name.S), ':')
-			if b, ok = appendJSON(b, item); !ok {
-				return b, false
+			if !ok || !utf8.ValidString(name.S) || !isJSON(item) {
+				return false
 			}
 		}
-		return append(b, '}'), true
+		return true
 	}
-	return b, false
-}
-
-func appendItems(b []byte, items []value.Value) ([]byte, bool) {
-	b = append(b, '[')
-	for i, item := range items {
-		if i > 0 {
-			b = append(b, ',')
-		}
-		var ok bool
-		if b, ok = appendJSON(b, item); !ok {
-			return b, false
-		}
-	}
-	return append(b, ']'), true
-}
-
-func appendString(b []byte, s string) []byte {
-	text, _ := json.Marshal(s) // a string always is JSON
-	return append(b, text...)
+	return false
 }

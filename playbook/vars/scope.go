@@ -338,10 +338,7 @@ func yieldStack(s *stack, k key, yield func(hit) bool) bool {
 
 func (s *Scope) hostLayers() (*hostLayers, error) {
 	if s.layers == nil {
-		dir := ""
-		if s.play != nil {
-			dir = s.play.opt.Basedir
-		}
+		dir := s.host.play.opt.Basedir
 		var search []string
 		if s.task != nil {
 			search = s.task.site.SearchPath

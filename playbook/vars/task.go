@@ -95,15 +95,17 @@ func (t *Task) SearchPath() []string { return t.site.SearchPath }
 // when it loops. top are variables that win over all others: the loop's, and what the
 // executor sets for this evaluation.
 func (t *Task) Eval(ctx context.Context, h *Host, top ...value.Named) *Scope {
-	return &Scope{ctx: ctx, run: t.play.run, play: t.play, task: t, host: h, state: h.state.cur.Load(), top: top}
+	s := t.play.Eval(ctx, h, top...)
+	s.task = t
+	return s
 }
 
-// Eval opens a scope without a task: a play's keywords for a host. h may be nil: hosts,
-// vars_prompt and import_playbook are evaluated for no host.
+// Eval opens a scope without a task: a play's keywords for a host. h may be nil, or have
+// no name: hosts, vars_prompt and names of handlers are evaluated for no host.
 func (p *Play) Eval(ctx context.Context, h *Host, top ...value.Named) *Scope {
-	s := &Scope{ctx: ctx, run: p.run, play: p, host: h, top: top}
-	if h != nil {
-		s.state = h.state.cur.Load()
+	s := &Scope{ctx: ctx, run: p.run, play: p, top: top}
+	if h != nil && h.Name != "" {
+		s.host, s.state = h, h.state.cur.Load()
 	}
 	return s
 }
