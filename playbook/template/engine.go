@@ -251,7 +251,8 @@ func (e *Engine) bare(_ context.Context, name string, v value.Str, s Scope) (val
 	}
 	got, ok, err := s.Lookup(name)
 	if err != nil {
-		return nil, false, wrap(asJinja(err), v, 0)
+		col := 1 + strings.Index(v.S, name)
+		return nil, false, wrap(&jinja.Error{Msg: err.Error(), At: value.Place{Line: 1, Col: col}, Err: err}, v, 0)
 	}
 	if !ok {
 		return nil, false, nil
@@ -266,15 +267,6 @@ func (e *Engine) bare(_ context.Context, name string, v value.Str, s Scope) (val
 		return nil, false, wrap(err, v, 0)
 	}
 	return restoreNewlines(got, e.program(v.S).newlines, "\n"), true, nil
-}
-
-// asJinja gives an error of a variable the form it has when it comes out of a template.
-func asJinja(err error) error {
-	var je *jinja.Error
-	if errors.As(err, &je) {
-		return err
-	}
-	return &jinja.Error{Msg: err.Error(), Err: err}
 }
 
 func (e *Engine) program(text string) *program {

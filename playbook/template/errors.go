@@ -18,7 +18,7 @@ type Error struct {
 	Hint string
 	// Text is the template or condition as written.
 	Text string
-	// Condition marks the error of a condition.
+	// Condition marks the error of a condition; Text is that then.
 	Condition bool
 	// Undefined is the undefined value whose use is the error, if it was that.
 	Undefined *value.Undefined
@@ -29,7 +29,7 @@ type Error struct {
 
 // Error implements error with the message alone: the place is in Pos.
 func (e *Error) Error() string {
-	if e.Condition {
+	if e.Condition && e.Undefined != nil { // ansible-core 2.18 words no other mistake so
 		return fmt.Sprintf("error while evaluating conditional (%s): %s", e.Text, e.Msg)
 	}
 	return e.Msg
@@ -123,21 +123,25 @@ func (e *Error) place(je *jinja.Error, text value.Str, shift int) {
 // through follows an error into the variable it arose in: the innermost template is
 // where the mistake is, and the way there becomes Related.
 func (e *Error) through(je *jinja.Error) {
-	var ve variableError
-	if je.Err == nil || !errors.As(je.Err, &ve) {
-		return
-	}
-	name, at := ve.Variable()
-	used := source.Diagnostic{Pos: e.Pos, Msg: fmt.Sprintf("variable %q is used here", name)}
 	var inner *Error
-	if errors.As(je.Err, &inner) {
+	var ve variableError
+	isVariable := je.Err != nil && errors.As(je.Err, &ve)
+	switch {
+	case je.Err != nil && errors.As(je.Err, &inner):
+		used := source.Diagnostic{Pos: e.Pos, Msg: "used here"}
+		if isVariable {
+			name, _ := ve.Variable()
+			used.Msg = fmt.Sprintf("variable %q is used here", name)
+		}
 		e.Pos, e.Len, e.Msg, e.Text, e.Hint = inner.Pos, inner.Len, inner.Msg, inner.Text, inner.Hint
-		e.Related = append(e.Related, inner.Related...)
-	} else {
+		e.Condition = inner.Condition
+		e.Related = append(append(e.Related, inner.Related...), used)
+	case isVariable:
+		name, at := ve.Variable()
+		e.Related = append(e.Related, source.Diagnostic{Pos: e.Pos, Msg: fmt.Sprintf("variable %q is used here", name)})
 		e.Msg = ve.Error()
 		if at != nil {
 			e.Pos = *at
 		}
 	}
-	e.Related = append(e.Related, used)
 }

@@ -1,19 +1,18 @@
 package template
 
 import (
-	"crypto/rand"
 	"crypto/sha1"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/template/filter"
 )
 
 var passwordOptions = []Option{
@@ -175,34 +174,15 @@ func (c *LookupCall) generate() (string, error) {
 // randomText chooses n characters. With a seed they are those Python's random.choice
 // chooses after random.seed(seed).
 func randomText(set []rune, n int, seed value.Value) (string, error) {
-	pick, err := chooser(seed)
+	below, err := filter.Chooser(seed)
 	if err != nil {
 		return "", err
 	}
 	out := make([]rune, max(n, 0))
 	for i := range out {
-		k, err := pick(len(set))
-		if err != nil {
-			return "", err
-		}
-		out[i] = set[k]
+		out[i] = set[below(len(set))]
 	}
 	return string(out), nil
-}
-
-// chooser returns a function that picks a number below n.
-func chooser(seed value.Value) (func(n int) (int, error), error) {
-	if seed == nil || seed == (value.None{}) {
-		return func(n int) (int, error) {
-			k, err := rand.Int(rand.Reader, big.NewInt(int64(n)))
-			if err != nil {
-				return 0, fmt.Errorf("random numbers: %w", err)
-			}
-			return int(k.Int64()), nil
-		}, nil
-	}
-	r := seededRandom(value.String(seed))
-	return func(n int) (int, error) { return r.Below(n), nil }, nil
 }
 
 // stored is the content of a password file: "text salt=… ident=…".
@@ -295,7 +275,7 @@ var randomStringOptions = []Option{
 // runRandomString is community.general's random_string: the minimal numbers of each kind
 // first, the rest from all kinds, shuffled.
 func runRandomString(c *LookupCall) ([]value.Value, error) {
-	pick, err := chooser(c.Option("seed"))
+	below, err := filter.Chooser(c.Option("seed"))
 	if err != nil {
 		return nil, err
 	}
@@ -328,11 +308,7 @@ func runRandomString(c *LookupCall) ([]value.Value, error) {
 			return lookupErrorf("available characters cannot be None, please change constraints")
 		}
 		for range n {
-			k, err := pick(len(chars))
-			if err != nil {
-				return err
-			}
-			out = append(out, chars[k])
+			out = append(out, chars[below(len(chars))])
 		}
 		return nil
 	}
@@ -347,10 +323,7 @@ func runRandomString(c *LookupCall) ([]value.Value, error) {
 		return nil, err
 	}
 	for i := len(out) - 1; i > 0; i-- {
-		k, err := pick(i + 1)
-		if err != nil {
-			return nil, err
-		}
+		k := below(i + 1)
 		out[i], out[k] = out[k], out[i]
 	}
 	text := string(out)

@@ -14,8 +14,11 @@ func (omit) Type() string { return "str" }
 // Attr implements value.Object: omit has no attributes.
 func (omit) Attr(string) (value.Value, bool, error) { return nil, false, nil }
 
-// String is what omit looks like where it was made part of a text.
-func (omit) String() string { return "__omit_place_holder__" }
+// Str implements value.Texter: what omit looks like as part of a text.
+func (omit) Str() string { return "__omit_place_holder__" }
+
+// Repr implements value.Texter.
+func (omit) Repr() string { return "'__omit_place_holder__'" }
 
 // IsOmit says whether v is omit.
 func IsOmit(v value.Value) bool {
