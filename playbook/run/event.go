@@ -65,6 +65,8 @@ type TaskStart struct {
 	Check   bool
 	Tags    []string
 	Args    string // shown by some views; "" under no_log
+	// Implicit marks what nobody wrote: flushes of handlers, ends of roles.
+	Implicit bool
 }
 
 // HostStart says that a host begins a task (item set in a loop), for the live view.
@@ -85,6 +87,7 @@ type HostLine struct {
 type Result struct {
 	Status       Status
 	Ignored      bool
+	Rescued      bool
 	Maybe        bool // check mode: only a run can tell
 	Unknown      bool // check mode: known after apply
 	Msg          string

@@ -28,45 +28,15 @@ type keywords struct {
 	delegateTo, delegateFacts                                        field
 }
 
-// chain lists the keywords a task inherits from, its own first: blocks outwards, the
-// role and the roles that brought it in, the play (ansible-core 2.18:
+// chain lists the keywords a task inherits from, its own first: blocks outwards, those
+// of imports and uses of roles among them, then the play (ansible-core 2.18:
 // Block._get_parent_attribute).
 func chain(t *playbook.Task, play *playbook.Play) []*playbook.Keywords {
 	ks := []*playbook.Keywords{&t.Keywords}
-	role := t.Role
-	seen := map[*playbook.Role]bool{}
 	for b := t.Parent; b != nil; b = b.Parent {
 		ks = append(ks, &b.Keywords)
-		if b.Role != nil && sameUse(b, b.Role) {
-			seen[b.Role] = true
-		}
-		if role == nil {
-			role = b.Role
-		}
-	}
-	if role != nil {
-		for _, r := range append([]*playbook.Role{role}, reversed(role.Parents)...) {
-			if !seen[r] {
-				seen[r] = true
-				ks = append(ks, &r.Keywords)
-			}
-		}
 	}
 	return append(ks, &play.Keywords)
-}
-
-// sameUse says whether b is the block the loader made of the use of a role, with the
-// keywords of that use.
-func sameUse(b *playbook.Block, r *playbook.Role) bool {
-	return b.Implicit && b.Vars == r.Vars && len(b.When) == len(r.When) && len(b.Tags) == len(r.Tags)
-}
-
-func reversed(roles []*playbook.Role) []*playbook.Role {
-	out := make([]*playbook.Role, len(roles))
-	for i, r := range roles {
-		out[len(roles)-1-i] = r
-	}
-	return out
 }
 
 // A field is a keyword's value: none, a literal, or a template.
@@ -214,7 +184,9 @@ func resolve(t *playbook.Task, play *playbook.Play) *keywords {
 		}
 	}
 	for i := len(ks) - 1; i >= 0; i-- {
-		k.when = append(k.when, ks[i].When...)
+		if ks[i] != &play.Keywords || !t.Handler { // what import_playbook asks is not asked of handlers
+			k.when = append(k.when, ks[i].When...)
+		}
 		k.tags = append(k.tags, ks[i].Tags...)
 		k.environment = append(k.environment, ks[i].Environment...)
 		k.moduleDefaults = append(k.moduleDefaults, ks[i].ModuleDefaults...)

@@ -10,6 +10,7 @@ package run
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"orch/inventory"
@@ -17,6 +18,7 @@ import (
 	"orch/modules/schema"
 	"orch/modules/target"
 	"orch/playbook"
+	"orch/playbook/jinja/value"
 	"orch/playbook/template"
 	"orch/playbook/vars"
 )
@@ -37,6 +39,8 @@ type Config struct {
 	// Redactor masks secrets in everything that leaves the run; nil makes a new one. The
 	// holder of the vault passwords adds what it decrypts.
 	Redactor *Redactor
+	// ExtraVars are the -e options: vars_prompt does not ask for them.
+	ExtraVars *value.Dict
 	// Files reads author's files for include_vars; nil refuses include_vars.
 	Files *vars.Files
 	// OpenVault decrypts the text of an encrypted file; nil: there are no passwords.
@@ -47,6 +51,13 @@ type Config struct {
 	Facts FactCache
 	// Prompt is the terminal, for pause, vars_prompt and --step; nil if there is none.
 	Prompt control.Prompter
+	// Render renders a template file; (*template.Engine).Render.
+	Render func(ctx context.Context, f template.File, s template.Scope) (value.Value, error)
+	// Worlds open the view and target of modules that manage neither a host nor the site.
+	Worlds map[schema.World]func(ctx context.Context, site control.Target, module any) (view, target any, err error)
+	// ActionGroups are the modules of each group that module_defaults may name, by their
+	// full names.
+	ActionGroups map[string][]string
 	// Stop, once closed, ends the run softly: no new tasks, running steps get Grace to
 	// end and are then killed. Cancelling the context of Run ends it at once.
 	Stop <-chan struct{}
@@ -90,28 +101,20 @@ type Options struct {
 	// whether Become is set or not.
 	Defaults target.HostSpec
 	// Become is whether tasks that do not say become do (-b, [privilege_escalation]).
-	Become bool
+	Become   bool
+	ShowArgs bool // display_args_to_stdout
 	// Verify plans again after a module's steps and fails when one is left.
 	Verify bool
 }
 
-// A Loader reads what dynamic includes name while a run goes on. What is wrong with the
-// files is a source.Diagnostics error.
+// A Loader reads what dynamic includes name while a run goes on; [playbook.Loader] is
+// one. What is wrong with the files is a source.Diagnostics error.
 type Loader interface {
-	// IncludeTasks reads the file of tasks at path for task t, an include_tasks. The
-	// blocks' parent is the one given.
+	// IncludeTasks reads a file of tasks for t, an include_tasks; parent is the block
+	// around t.
 	IncludeTasks(path string, t *playbook.Task, parent *playbook.Block) ([]playbook.Node, error)
-	// IncludeRole reads a role for task t, an include_role: its tasks, defaults,
-	// variables and dependencies, as a role that parent is the block of.
-	IncludeRole(req IncludeRole, t *playbook.Task, parent *playbook.Block) (*playbook.Role, error)
-}
-
-// IncludeRole are the templated arguments of include_role.
-type IncludeRole struct {
-	Name                                            string
-	TasksFrom, VarsFrom, DefaultsFrom, HandlersFrom string
-	Public, AllowDuplicates, RolespecValidate       bool
-	HasAllowDuplicates                              bool
+	// IncludeRole reads a role for t, an include_role.
+	IncludeRole(req playbook.IncludeRole, t *playbook.Task, parent *playbook.Block) (*playbook.Role, error)
 }
 
 // A FactCache keeps facts between runs, as JSON objects by host.
@@ -146,11 +149,14 @@ func ExitCode(done RunDone, err error, pendingCounts bool) int {
 	for _, c := range done.Recap {
 		pending = pending || c.Changed+c.Maybe > 0
 	}
+	var abort *AbortError
 	switch {
 	case done.Interrupted:
 		return ExitInterrupted
-	case isInput(err):
+	case isInput(err), errors.As(err, &abort) && len(done.Recap) == 0:
 		return ExitInput
+	case abort != nil:
+		return ExitFailed
 	case err != nil:
 		return ExitInternal
 	case failed:

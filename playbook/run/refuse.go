@@ -1,0 +1,89 @@
+package run
+
+import (
+	"fmt"
+
+	"orch/playbook"
+	"orch/playbook/jinja/value"
+	"orch/playbook/source"
+)
+
+// A refusal is a keyword that does nothing yet. It is refused by name before anything is
+// touched, never ignored.
+type refusal struct {
+	word string
+	at   func(t *playbook.Task) *playbook.Scalar
+	// harmless says that a value asks for nothing: async: 0, debugger: never.
+	harmless func(v value.Value) bool
+	hint     string
+}
+
+var refusals = []refusal{
+	{
+		word: "async", at: func(t *playbook.Task) *playbook.Scalar { return t.Async },
+		harmless: func(v value.Value) bool { return v == value.Value(value.Int(0)) },
+		hint:     "leave it out: a task may take as long as it needs",
+	},
+	{
+		word: "debugger", at: func(t *playbook.Task) *playbook.Scalar { return t.Debugger },
+		harmless: func(v value.Value) bool { s, ok := v.(value.Str); return ok && s.S == "never" },
+	},
+}
+
+// refuse reports every keyword and meta action of the playbooks that is not supported.
+func (e *engine) refuse() error {
+	var ds source.Diagnostics
+	for _, pb := range e.cfg.Playbooks {
+		for _, p := range pb.Plays {
+			lists := [][]playbook.Node{p.PreTasks, p.Tasks, p.PostTasks, p.Handlers}
+			for _, r := range p.Roles {
+				lists = append(lists, []playbook.Node{r.Body}, r.Handlers)
+			}
+			if d := p.Debugger; d != nil {
+				refuse(&ds, &playbook.Task{Keywords: playbook.Keywords{Debugger: d}})
+			}
+			for _, list := range lists {
+				refuseNodes(&ds, list)
+			}
+		}
+	}
+	return ds.Sorted().Err()
+}
+
+func refuseNodes(ds *source.Diagnostics, list []playbook.Node) {
+	for _, n := range list {
+		switch n := n.(type) {
+		case *playbook.Task:
+			refuse(ds, n)
+		case *playbook.Block:
+			if n == nil {
+				continue
+			}
+			if n.Debugger != nil {
+				refuse(ds, &playbook.Task{Keywords: playbook.Keywords{Debugger: n.Debugger}})
+			}
+			refuseNodes(ds, n.Block)
+			refuseNodes(ds, n.Rescue)
+			refuseNodes(ds, n.Always)
+		}
+	}
+}
+
+func refuse(ds *source.Diagnostics, t *playbook.Task) {
+	for _, r := range refusals {
+		s := r.at(t)
+		if s == nil || r.harmless != nil && r.harmless(s.Val) {
+			continue
+		}
+		d := ds.Errorf(s.Pos, "%s is not supported yet", r.word)
+		d.Hint = r.hint
+	}
+	if moduleName(t) != modMeta {
+		return
+	}
+	name := metaAction(t)
+	if _, ok := metaActions[name]; !ok && isLiteral(value.Str{S: name, From: &value.Origin{}}) {
+		d := ds.Errorf(t.Pos, "invalid meta action requested: %s", name)
+		d.Hint = fmt.Sprintf("one of %v", metaNames())
+	}
+}
