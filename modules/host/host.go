@@ -27,12 +27,21 @@ func Modules() []modules.Entry {
 	}
 	raw := modules.FreeForm("cmd")
 	return []modules.Entry{
+		bind("assemble", func() modules.HostModule { return &Assemble{} }),
+		bind("blockinfile", func() modules.HostModule { return &Blockinfile{} }),
 		bind("command", func() modules.HostModule { return &Command{} }, raw),
 		bind("copy", func() modules.HostModule { return &Copy{} }),
 		bind("file", func() modules.HostModule { return &File{} }),
+		bind("getent", func() modules.HostModule { return &Getent{} }),
+		bind("lineinfile", func() modules.HostModule { return &Lineinfile{} }),
 		bind("ping", func() modules.HostModule { return &Ping{} }),
+		bind("replace", func() modules.HostModule { return &Replace{} }),
+		bind("script", func() modules.HostModule { return &Script{} }),
+		bind("setup", func() modules.HostModule { return &Setup{} }),
 		bind("shell", func() modules.HostModule { return &Shell{} }, raw),
 		bind("slurp", func() modules.HostModule { return &Slurp{} }),
 		bind("stat", func() modules.HostModule { return &Stat{} }),
+		bind("tempfile", func() modules.HostModule { return &Tempfile{} }),
+		bind("unarchive", func() modules.HostModule { return &Unarchive{} }),
 	}
 }

@@ -41,48 +41,53 @@ type FileStat struct {
 	*StatAttrs
 }
 
+// FileFacts are what stat and find tell of a file.
+type FileFacts struct {
+	Mode   string  `json:"mode"`
+	IsDir  bool    `json:"isdir"`
+	IsChr  bool    `json:"ischr"`
+	IsBlk  bool    `json:"isblk"`
+	IsReg  bool    `json:"isreg"`
+	IsFifo bool    `json:"isfifo"`
+	IsLnk  bool    `json:"islnk"`
+	IsSock bool    `json:"issock"`
+	UID    int     `json:"uid"`
+	GID    int     `json:"gid"`
+	Size   int64   `json:"size"`
+	Inode  uint64  `json:"inode"`
+	Dev    uint64  `json:"dev"`
+	Nlink  uint64  `json:"nlink"`
+	Atime  float64 `json:"atime"`
+	Mtime  float64 `json:"mtime"`
+	Ctime  float64 `json:"ctime"`
+	Wusr   bool    `json:"wusr"`
+	Rusr   bool    `json:"rusr"`
+	Xusr   bool    `json:"xusr"`
+	Wgrp   bool    `json:"wgrp"`
+	Rgrp   bool    `json:"rgrp"`
+	Xgrp   bool    `json:"xgrp"`
+	Woth   bool    `json:"woth"`
+	Roth   bool    `json:"roth"`
+	Xoth   bool    `json:"xoth"`
+	IsUID  bool    `json:"isuid"`
+	IsGID  bool    `json:"isgid"`
+	PwName string  `json:"pw_name,omitempty"`
+	GrName string  `json:"gr_name,omitempty"`
+}
+
 // StatFields are the facts of a file that exists.
 type StatFields struct {
-	Path       string  `json:"path"`
-	Mode       string  `json:"mode"`
-	IsDir      bool    `json:"isdir"`
-	IsChr      bool    `json:"ischr"`
-	IsBlk      bool    `json:"isblk"`
-	IsReg      bool    `json:"isreg"`
-	IsFifo     bool    `json:"isfifo"`
-	IsLnk      bool    `json:"islnk"`
-	IsSock     bool    `json:"issock"`
-	UID        int     `json:"uid"`
-	GID        int     `json:"gid"`
-	Size       int64   `json:"size"`
-	Inode      uint64  `json:"inode"`
-	Dev        uint64  `json:"dev"`
-	Nlink      uint64  `json:"nlink"`
-	Atime      float64 `json:"atime"`
-	Mtime      float64 `json:"mtime"`
-	Ctime      float64 `json:"ctime"`
-	Wusr       bool    `json:"wusr"`
-	Rusr       bool    `json:"rusr"`
-	Xusr       bool    `json:"xusr"`
-	Wgrp       bool    `json:"wgrp"`
-	Rgrp       bool    `json:"rgrp"`
-	Xgrp       bool    `json:"xgrp"`
-	Woth       bool    `json:"woth"`
-	Roth       bool    `json:"roth"`
-	Xoth       bool    `json:"xoth"`
-	IsUID      bool    `json:"isuid"`
-	IsGID      bool    `json:"isgid"`
-	Blocks     int64   `json:"blocks"`
-	BlockSize  int64   `json:"block_size"`
-	DeviceType uint64  `json:"device_type"`
-	Readable   bool    `json:"readable"`
-	Writeable  bool    `json:"writeable"`
-	Executable bool    `json:"executable"`
-	LnkSource  string  `json:"lnk_source,omitempty"`
-	LnkTarget  string  `json:"lnk_target,omitempty"`
-	PwName     string  `json:"pw_name,omitempty"`
-	GrName     string  `json:"gr_name,omitempty"`
-	Checksum   string  `json:"checksum,omitempty"`
+	Path string `json:"path"`
+	FileFacts
+	Blocks     int64  `json:"blocks"`
+	BlockSize  int64  `json:"block_size"`
+	DeviceType uint64 `json:"device_type"`
+	Readable   bool   `json:"readable"`
+	Writeable  bool   `json:"writeable"`
+	Executable bool   `json:"executable"`
+	LnkSource  string `json:"lnk_source,omitempty"`
+	LnkTarget  string `json:"lnk_target,omitempty"`
+	Checksum   string `json:"checksum,omitempty"`
 }
 
 // StatMime is there when get_mime is on.
@@ -127,16 +132,30 @@ func (s *Stat) Plan(ctx context.Context, v modules.View) (plan, error) {
 }
 
 func statFields(p string, fi *modules.FileInfo) *StatFields {
+	return &StatFields{Path: p, FileFacts: fileFacts(fi), DeviceType: fi.Rdev, Blocks: fi.Blocks, BlockSize: fi.BlkSize}
+}
+
+func fileFacts(fi *modules.FileInfo) FileFacts {
 	m, bits := fi.Mode, modules.UnixMode(fi.Mode)
 	has := func(bit uint32) bool { return bits&bit != 0 }
-	return &StatFields{
-		Path: p, Mode: fmt.Sprintf("%04o", modules.UnixMode(m)), UID: fi.UID, GID: fi.GID, Size: fi.Size,
+	return FileFacts{
+		Mode: fmt.Sprintf("%04o", bits), UID: fi.UID, GID: fi.GID, Size: fi.Size,
 		IsDir: m.IsDir(), IsReg: m.IsRegular(), IsLnk: m&fs.ModeSymlink != 0, IsFifo: m&fs.ModeNamedPipe != 0,
 		IsSock: m&fs.ModeSocket != 0, IsChr: m&fs.ModeCharDevice != 0, IsBlk: m&fs.ModeDevice != 0 && m&fs.ModeCharDevice == 0,
-		Inode: fi.Inode, Dev: fi.Dev, Nlink: fi.Nlink, DeviceType: fi.Rdev, Blocks: fi.Blocks, BlockSize: fi.BlkSize,
+		Inode: fi.Inode, Dev: fi.Dev, Nlink: fi.Nlink,
 		Atime: seconds(fi.Atime), Mtime: seconds(fi.Mtime), Ctime: seconds(fi.Ctime),
 		Rusr: has(0o400), Wusr: has(0o200), Xusr: has(0o100), Rgrp: has(0o40), Wgrp: has(0o20), Xgrp: has(0o10),
 		Roth: has(4), Woth: has(2), Xoth: has(1), IsUID: has(0o4000), IsGID: has(0o2000),
+	}
+}
+
+// names looks up who the file belongs to.
+func (f *FileFacts) names(ctx context.Context, v modules.View) {
+	if u, err := v.UserID(ctx, f.UID); err == nil {
+		f.PwName = u.Name
+	}
+	if g, err := v.GroupID(ctx, f.GID); err == nil {
+		f.GrName = g.Name
 	}
 }
 
@@ -168,12 +187,7 @@ func (s *Stat) more(ctx context.Context, v modules.View, fi *modules.FileInfo, f
 		}
 		f.Readable, f.Writeable, f.Executable = r, w, x
 	}
-	if u, err := v.UserID(ctx, fi.UID); err == nil {
-		f.PwName = u.Name
-	}
-	if g, err := v.GroupID(ctx, fi.GID); err == nil {
-		f.GrName = g.Name
-	}
+	f.names(ctx, v)
 	if f.IsReg && f.Readable && s.GetChecksum {
 		sum, err := v.Checksum(ctx, s.Path, s.ChecksumAlgorithm)
 		if err != nil {
