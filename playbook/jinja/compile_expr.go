@@ -1,6 +1,8 @@
 package jinja
 
 import (
+	"slices"
+
 	"orch/playbook/jinja/value"
 )
 
@@ -278,7 +280,7 @@ func (c *compiler) item(n *itemExpr, f *frame) evalFn {
 	if s, ok := n.key.(*sliceExpr); ok {
 		return c.slice(n, s, f)
 	}
-	x, key, at, path := c.expr(n.x, f), c.key(n.key, f), n.at(), pathOf(n)
+	x, key, at, path := c.expr(n.x, f), c.expr(n.key, f), n.at(), pathOf(n)
 	return func(a *activation) (value.Value, error) {
 		v, err := x(a)
 		if err != nil {
@@ -292,20 +294,6 @@ func (c *compiler) item(n *itemExpr, f *frame) evalFn {
 	}
 }
 
-// key compiles a subscript. A slice among several keys makes a key that nothing has.
-func (c *compiler) key(n node, f *frame) evalFn {
-	t, ok := n.(*tupleExpr)
-	if !ok {
-		return c.expr(n, f)
-	}
-	for _, item := range t.items {
-		if _, ok := item.(*sliceExpr); ok {
-			return func(*activation) (value.Value, error) { return &value.List{}, nil }
-		}
-	}
-	return c.expr(n, f)
-}
-
 func (c *compiler) slice(n *itemExpr, s *sliceExpr, f *frame) evalFn {
 	x, at := c.expr(n.x, f), n.at()
 	bounds := make([]evalFn, 3)
@@ -314,6 +302,8 @@ func (c *compiler) slice(n *itemExpr, s *sliceExpr, f *frame) evalFn {
 			bounds[i] = c.expr(b, f)
 		}
 	}
+	// Jinja2 folds a slice of constants, and then what cannot be sliced is undefined.
+	folded := constant(n.x) && (s.lo == nil || constant(s.lo)) && (s.hi == nil || constant(s.hi)) && (s.step == nil || constant(s.step))
 	return func(a *activation) (value.Value, error) {
 		v, err := x(a)
 		if err != nil {
@@ -332,8 +322,27 @@ func (c *compiler) slice(n *itemExpr, s *sliceExpr, f *frame) evalFn {
 			return u, nil
 		}
 		r, err := value.Slice(v, b[0], b[1], b[2])
+		if err != nil && folded {
+			return a.in.missing(v, value.S("slice"), at, ""), nil
+		}
 		return a.in.settle(at, r, err)
 	}
+}
+
+// constant says whether Jinja2 would know the value of a node when it compiles it. Only
+// literals are looked at.
+func constant(n node) bool {
+	switch n := n.(type) {
+	case *constExpr:
+		return true
+	case *tupleExpr:
+		return !slices.ContainsFunc(n.items, func(n node) bool { return !constant(n) })
+	case *listExpr:
+		return !slices.ContainsFunc(n.items, func(n node) bool { return !constant(n) })
+	case *unaryExpr:
+		return constant(n.x)
+	}
+	return false
 }
 
 func (c *compiler) arithmetic(n *binExpr, f *frame) evalFn {

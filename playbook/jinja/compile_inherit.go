@@ -93,7 +93,10 @@ func (b *blockRef) Attr(name string) (value.Value, bool, error) {
 }
 
 // Call implements Func: the text of the block.
-func (b *blockRef) Call(*Call, Args) (value.Value, error) {
+func (b *blockRef) Call(_ *Call, args Args) (value.Value, error) {
+	if n := len(args.Pos) + len(args.Named); n > 0 {
+		return nil, value.Errorf("TypeError", "BlockReference.__call__() takes 1 positional argument but %d were given", n+1)
+	}
 	a := &activation{in: &instance{st: b.st, env: b.st.env, scope: b.scope, name: b.scope.name}}
 	o := a.newOutput()
 	if err := runBlock(b.st, b.scope, b.name, b.level, o); err != nil {
@@ -128,7 +131,15 @@ func (s *selfRef) Str() string { return s.Repr() }
 
 // Repr implements value.Texter.
 func (s *selfRef) Repr() string {
-	return "<TemplateReference " + value.Repr(value.S(s.scope.name)) + ">"
+	return "<TemplateReference " + nameRepr(s.scope.name) + ">"
+}
+
+// nameRepr is the repr of a template's name, which may have none.
+func nameRepr(name string) string {
+	if name == "" {
+		return "None"
+	}
+	return value.Repr(value.S(name))
 }
 
 // declareSelf sets the variable self of the root level.
@@ -418,7 +429,7 @@ func (m *module) Str() string {
 }
 
 // Repr implements value.Texter.
-func (m *module) Repr() string { return "<TemplateModule " + value.Repr(value.S(m.name)) + ">" }
+func (m *module) Repr() string { return "<TemplateModule " + nameRepr(m.name) + ">" }
 
 // imported returns the loader of an import statement.
 func (c *compiler) imported(template node, at value.Place, with bool, f *frame) func(a *activation) (*module, error) {

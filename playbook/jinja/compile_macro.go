@@ -105,7 +105,7 @@ func (c *compiler) callBlock(n *callStmt, f *frame) execFn {
 		if err != nil {
 			return err
 		}
-		if err := o.print(v); err != nil {
+		if err := o.join(v); err != nil {
 			return a.in.fail(at, err)
 		}
 		return nil

@@ -406,7 +406,7 @@ func (c *compiler) filterBlock(n *filterStmt, f *frame) execFn {
 		if err != nil {
 			return err
 		}
-		if err := o.print(v); err != nil {
+		if err := o.join(v); err != nil {
 			return a.in.fail(at, err)
 		}
 		return leave(a, o)

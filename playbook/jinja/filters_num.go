@@ -59,6 +59,9 @@ func toInt(in, base value.Value) (value.Value, error) {
 	if !ok {
 		return value.ToInt(in)
 	}
+	if u, ok := base.(*value.Undefined); ok {
+		return nil, value.Errorf("TypeError", "'%s' object cannot be interpreted as an integer", u.Type())
+	}
 	n, err := value.Index(base)
 	if err != nil {
 		return nil, err

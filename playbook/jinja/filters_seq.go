@@ -267,16 +267,23 @@ func filterJoin(c *Call, in value.Value, b Bound) (value.Value, error) {
 }
 
 func filterBatch(c *Call, in value.Value, b Bound) (value.Value, error) {
+	return generator(func() (nextFunc, error) { return c.batches(in, b) }), nil
+}
+
+func (c *Call) batches(in value.Value, b Bound) (nextFunc, error) {
 	size, err := value.Index(b.Args[0])
-	if err != nil {
+	if u, ok := b.Args[0].(*value.Undefined); ok && !u.Lenient {
 		return nil, err
+	}
+	if err != nil { // Python only compares with it: everything is one batch
+		size = -1
 	}
 	it, err := value.Iter(in)
 	if err != nil {
 		return nil, err
 	}
 	var pending value.Value // the item that did not fit the last batch
-	return value.NewIterator(func() (value.Value, bool, error) {
+	return func() (value.Value, bool, error) {
 		batch := value.NewList()
 		if pending != nil {
 			batch.Items, pending = append(batch.Items, pending), nil
@@ -305,10 +312,14 @@ func filterBatch(c *Call, in value.Value, b Bound) (value.Value, error) {
 			}
 			batch.Items = append(batch.Items, item)
 		}
-	}), nil
+	}, nil
 }
 
 func filterSlice(_ *Call, in value.Value, b Bound) (value.Value, error) {
+	return generator(func() (nextFunc, error) { return columns(in, b) }), nil
+}
+
+func columns(in value.Value, b Bound) (nextFunc, error) {
 	count, err := value.Index(b.Args[0])
 	if err != nil {
 		return nil, err
@@ -322,7 +333,7 @@ func filterSlice(_ *Call, in value.Value, b Bound) (value.Value, error) {
 	}
 	items = slices.Clone(items)
 	i, offset := -1, 0
-	return value.NewIterator(func() (value.Value, bool, error) {
+	return func() (value.Value, bool, error) {
 		if i++; i >= count {
 			return nil, false, nil
 		}
@@ -336,10 +347,14 @@ func filterSlice(_ *Call, in value.Value, b Bound) (value.Value, error) {
 			part.Items = append(part.Items, b.Args[1])
 		}
 		return part, true, nil
-	}), nil
+	}, nil
 }
 
 func filterUnique(c *Call, in value.Value, b Bound) (value.Value, error) {
+	return generator(func() (nextFunc, error) { return c.distinct(in, b) }), nil
+}
+
+func (c *Call) distinct(in value.Value, b Bound) (nextFunc, error) {
 	get, err := c.keyGetter(b.Args[1], nil, b.Args[0])
 	if err != nil {
 		return nil, err
@@ -349,7 +364,7 @@ func filterUnique(c *Call, in value.Value, b Bound) (value.Value, error) {
 		return nil, err
 	}
 	seen := value.NewDict(0)
-	return value.NewIterator(func() (value.Value, bool, error) {
+	return func() (value.Value, bool, error) {
 		for {
 			item, ok, err := it.Next()
 			if err != nil || !ok {
@@ -372,7 +387,7 @@ func filterUnique(c *Call, in value.Value, b Bound) (value.Value, error) {
 				return item, true, nil
 			}
 		}
-	}), nil
+	}, nil
 }
 
 // extreme is the filter min (op "<") or max (op ">").
@@ -459,11 +474,11 @@ func filterSort(c *Call, in value.Value, b Bound) (value.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	reverse, err := truth(b.Args[0])
+	reverse, err := value.Index(b.Args[0])
 	if err != nil {
 		return nil, err
 	}
-	sorted, err := value.SortedBy(items, keys, reverse)
+	sorted, err := value.SortedBy(items, keys, reverse != 0)
 	return value.NewList(sorted...), err
 }
 
@@ -485,11 +500,11 @@ func filterDictSort(c *Call, in value.Value, b Bound) (value.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	reverse, err := truth(b.Args[2])
+	reverse, err := value.Index(b.Args[2])
 	if err != nil {
 		return nil, err
 	}
-	sorted, err := value.SortedBy(items, keys, reverse)
+	sorted, err := value.SortedBy(items, keys, reverse != 0)
 	return value.NewList(sorted...), err
 }
 
@@ -607,38 +622,54 @@ func (c *Call) mapping(b Bound) (getter, error) {
 // lazy makes the iterator of a generator function: prepare is called when the first item
 // is asked for, then each item is changed or left out. An empty value ends it before.
 func (c *Call) lazy(in value.Value, prepare func() (func(value.Value) (value.Value, bool, error), error)) (value.Value, error) {
-	full, err := truth(in)
-	if err != nil {
-		return nil, err
-	}
-	if !full {
-		return value.IterateSlice(nil), nil
-	}
-	it, err := value.Iter(in)
-	if err != nil {
-		return nil, err
-	}
-	var each func(value.Value) (value.Value, bool, error)
-	return value.NewIterator(func() (value.Value, bool, error) {
-		if each == nil {
-			var err error
-			if each, err = prepare(); err != nil {
-				return nil, false, err
-			}
+	return generator(func() (nextFunc, error) {
+		full, err := truth(in)
+		if err != nil || !full {
+			return exhausted, err
 		}
-		for {
-			item, ok, err := it.Next()
-			if err != nil || !ok {
-				return nil, false, err
-			}
-			if err := c.Step(1); err != nil {
-				return nil, false, err
-			}
-			if item, ok, err = each(item); err != nil || ok {
-				return item, ok, err
-			}
+		each, err := prepare()
+		if err != nil {
+			return nil, err
 		}
+		it, err := value.Iter(in)
+		if err != nil {
+			return nil, err
+		}
+		return func() (value.Value, bool, error) {
+			for {
+				item, ok, err := it.Next()
+				if err != nil || !ok {
+					return nil, false, err
+				}
+				if err := c.Step(1); err != nil {
+					return nil, false, err
+				}
+				if item, ok, err = each(item); err != nil || ok {
+					return item, ok, err
+				}
+			}
+		}, nil
 	}), nil
+}
+
+// A nextFunc returns the next item of a sequence; false at the end.
+type nextFunc = func() (value.Value, bool, error)
+
+func exhausted() (value.Value, bool, error) { return nil, false, nil }
+
+// generator makes an iterator as Python's generator functions do: nothing happens, and
+// nothing fails, before the first item is asked for.
+func generator(start func() (nextFunc, error)) value.Value {
+	var next nextFunc
+	return value.NewIterator(func() (value.Value, bool, error) {
+		if next == nil {
+			var err error
+			if next, err = start(); err != nil {
+				return nil, false, err
+			}
+		}
+		return next()
+	})
 }
 
 // selection is select, reject, selectattr or rejectattr: it keeps the items for which a

@@ -10,11 +10,11 @@ import (
 // builtinGlobals are Jinja2's own global functions.
 func builtinGlobals() map[string]value.Value {
 	return map[string]value.Value{
-		"range":     &Function{Name: "range", Sig: Signature{VarArgs: true}, Do: globalRange},
-		"dict":      &Function{Name: "dict", Sig: Signature{VarArgs: true, KwArgs: true, AcceptUndefined: true, AcceptUnknown: true}, Do: globalDict},
-		"namespace": &Function{Name: "namespace", Sig: Signature{VarArgs: true, KwArgs: true, AcceptUndefined: true, AcceptUnknown: true}, Do: globalNamespace},
-		"cycler":    &Function{Name: "cycler", Sig: Signature{VarArgs: true, AcceptUndefined: true, AcceptUnknown: true}, Do: globalCycler},
-		"joiner":    &Function{Name: "joiner", Sig: Signature{Params: []Param{opt("sep", value.S(", "))}}, Do: globalJoiner},
+		"range":     &Function{Name: "range", Class: "range", Sig: Signature{VarArgs: true}, Do: globalRange},
+		"dict":      &Function{Name: "dict", Class: "dict", Sig: Signature{VarArgs: true, KwArgs: true, AcceptUndefined: true, AcceptUnknown: true}, Do: globalDict},
+		"namespace": &Function{Name: "namespace", Class: "jinja2.utils.Namespace", Sig: Signature{VarArgs: true, KwArgs: true, AcceptUndefined: true, AcceptUnknown: true}, Do: globalNamespace},
+		"cycler":    &Function{Name: "cycler", Class: "jinja2.utils.Cycler", Sig: Signature{VarArgs: true, AcceptUndefined: true, AcceptUnknown: true}, Do: globalCycler},
+		"joiner":    &Function{Name: "joiner", Class: "jinja2.utils.Joiner", Sig: Signature{Params: []Param{opt("sep", value.S(", "))}, AcceptUndefined: true}, Do: globalJoiner},
 		"lipsum": &Function{Name: "lipsum", Sig: Signature{Params: []Param{
 			opt("n", value.Int(5)), opt("html", valTrue), opt("min", value.Int(20)), opt("max", value.Int(100)),
 		}}, Do: globalLipsum},
@@ -116,13 +116,19 @@ func (y *cycler) Attr(name string) (value.Value, bool, error) {
 	return nil, false, nil
 }
 
-func (y *cycler) next(*Call, Args) (value.Value, error) {
+func (y *cycler) next(_ *Call, args Args) (value.Value, error) {
+	if n := len(args.Pos) + len(args.Named); n > 0 {
+		return nil, value.Errorf("TypeError", "Cycler.next() takes 1 positional argument but %d were given", n+1)
+	}
 	v := y.items[y.pos]
 	y.pos = (y.pos + 1) % len(y.items)
 	return v, nil
 }
 
-func (y *cycler) reset(*Call, Args) (value.Value, error) {
+func (y *cycler) reset(_ *Call, args Args) (value.Value, error) {
+	if n := len(args.Pos) + len(args.Named); n > 0 {
+		return nil, value.Errorf("TypeError", "Cycler.reset() takes 1 positional argument but %d were given", n+1)
+	}
 	y.pos = 0
 	return none, nil
 }
@@ -150,7 +156,10 @@ func (j *joiner) Attr(name string) (value.Value, bool, error) {
 }
 
 // Call implements Func.
-func (j *joiner) Call(*Call, Args) (value.Value, error) {
+func (j *joiner) Call(_ *Call, args Args) (value.Value, error) {
+	if n := len(args.Pos) + len(args.Named); n > 0 {
+		return nil, value.Errorf("TypeError", "Joiner.__call__() takes 1 positional argument but %d were given", n+1)
+	}
 	if !j.used {
 		j.used = true
 		return noText, nil

@@ -12,6 +12,7 @@ package jinja
 
 import (
 	"context"
+	"fmt"
 	"io/fs"
 
 	"orch/playbook/jinja/value"
@@ -169,12 +170,30 @@ type Test struct {
 // A Function is a Func made of a signature and a Go function: a global.
 type Function struct {
 	Name string
-	Sig  Signature
-	Do   func(c *Call, b Bound) (value.Value, error)
+	// Class is the Python class the function is in Jinja2, for its text: "dict".
+	Class string
+	Sig   Signature
+	Do    func(c *Call, b Bound) (value.Value, error)
 }
 
 // Type implements value.Value.
-func (*Function) Type() string { return "function" }
+func (f *Function) Type() string {
+	if f.Class != "" {
+		return "type"
+	}
+	return "function"
+}
+
+// Str implements value.Texter.
+func (f *Function) Str() string { return f.Repr() }
+
+// Repr implements value.Texter.
+func (f *Function) Repr() string {
+	if f.Class != "" {
+		return "<class '" + f.Class + "'>"
+	}
+	return fmt.Sprintf("<function %s at %p>", f.Name, f)
+}
 
 // A Ref is a name in a template and where it comes up first.
 type Ref struct {

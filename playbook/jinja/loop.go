@@ -200,7 +200,9 @@ func (*method) Type() string { return "method" }
 func (m *method) Call(c *Call, args Args) (value.Value, error) { return m.do(c, args) }
 
 // Repr implements value.Texter.
-func (m *method) Repr() string { return "<bound method " + m.owner.Type() + "." + m.name + ">" }
+func (m *method) Repr() string {
+	return "<bound method " + m.owner.Type() + "." + m.name + " of " + value.Repr(m.owner) + ">"
+}
 
 // Str implements value.Texter.
 func (m *method) Str() string { return m.Repr() }

@@ -218,11 +218,10 @@ func (p *parser) strings() string {
 
 // A tupleRule says what may stand in a tuple without parentheses, and where it ends.
 type tupleRule struct {
-	cond   bool   // conditional expressions
-	target bool   // only names and literals: the target of an assignment
-	ns     bool   // and ns.attr
-	parens bool   // the empty tuple is allowed
-	end    string // a name that ends it
+	cond   bool // conditional expressions
+	target bool // only names and literals: the target of an assignment
+	ns     bool // and ns.attr
+	parens bool // the empty tuple is allowed
 }
 
 func (p *parser) tuple(r tupleRule) node {
@@ -233,7 +232,7 @@ func (p *parser) tuple(r tupleRule) node {
 		if items != nil {
 			p.expect(tokComma)
 		}
-		if p.tupleEnd(r) {
+		if p.tupleEnd() {
 			break
 		}
 		switch {
@@ -266,12 +265,12 @@ func (p *parser) tuple(r tupleRule) node {
 	return &tupleExpr{pos: pos{at}, items: items}
 }
 
-func (p *parser) tupleEnd(r tupleRule) bool {
+// tupleEnd is where a tuple may end after a comma. Jinja2 means to stop at `in` and
+// `recursive` too, but does not.
+func (p *parser) tupleEnd() bool {
 	switch p.tok.kind {
 	case tokVariableEnd, tokBlockEnd, tokRparen:
 		return true
-	case tokName:
-		return r.end != "" && p.tok.val == r.end
 	}
 	return false
 }

@@ -113,9 +113,9 @@ func (p *parser) whole(end string) []node {
 
 func (p *parser) forLoop(at value.Place) node {
 	f := &forStmt{pos: pos{at}}
-	f.target = p.target("in", false)
+	f.target = p.target(false)
 	p.expectName("in")
-	f.iter = p.tuple(tupleRule{end: "recursive"})
+	f.iter = p.tuple(tupleRule{})
 	if p.acceptName("if") {
 		f.test = p.expression()
 	}
@@ -150,7 +150,7 @@ func (p *parser) ifElse(at value.Place) node {
 }
 
 func (p *parser) set(at value.Place) node {
-	target := p.target("", true)
+	target := p.target(true)
 	if p.accept(tokAssign) {
 		return &setStmt{pos{at}, target, p.tuple(tupleRule{cond: true})}
 	}
@@ -172,7 +172,7 @@ func (p *parser) with(at value.Place) node {
 		if w.targets != nil {
 			p.expect(tokComma)
 		}
-		t := p.target("", false)
+		t := p.target(false)
 		setUse(t, param)
 		w.targets = append(w.targets, t)
 		p.expect(tokAssign)
@@ -358,8 +358,8 @@ func (p *parser) nameTarget() *nameExpr {
 }
 
 // target is what an assignment assigns to: a name, a tuple, with ns also ns.attr.
-func (p *parser) target(end string, ns bool) node {
-	n := p.tuple(tupleRule{target: true, end: end, ns: ns})
+func (p *parser) target(ns bool) node {
+	n := p.tuple(tupleRule{target: true, ns: ns})
 	if p.err != nil {
 		return n
 	}

@@ -326,6 +326,23 @@ func (o *output) print(v value.Value) error {
 	return o.data(value.String(v))
 }
 
+// join writes what a filter or call block yields. Jinja2 does not make it text, so that
+// anything else is an error, unless values are collected.
+func (o *output) join(v value.Value) error {
+	switch v := v.(type) {
+	case value.Str, value.Markup, value.Unknown:
+	case *value.Undefined:
+		if !o.native {
+			return &value.UndefinedError{U: v}
+		}
+	default:
+		if !o.native {
+			return value.Errorf("TypeError", "expected str instance, %s found", v.Type())
+		}
+	}
+	return o.print(v)
+}
+
 // debugText is how DebugUndefined prints.
 func debugText(u *value.Undefined) string {
 	what := u.Name

@@ -122,7 +122,7 @@ func isIterable(v value.Value) (bool, error) {
 
 func isCallable(v value.Value) bool {
 	switch v.(type) {
-	case Func, *value.BoundMethod:
+	case Func, *value.BoundMethod, *value.Undefined: // which is callable, to say that it is undefined
 		return true
 	}
 	return false

@@ -6,6 +6,7 @@ import sys
 import time
 
 import jinja2
+import jinja2.idtracking
 
 
 class Chaining(jinja2.StrictUndefined):
@@ -22,6 +23,22 @@ class Chaining(jinja2.StrictUndefined):
     def __contains__(self, item):
         return self
 
+
+def branch_update(self, branches):
+    """Names set in a branch only begin as what they are outside: 3.1.2 gets that wrong
+    when every branch sets them, 3.1.6 does not."""
+    names = set().union(*(b.stores for b in branches)) - self.stores
+    for b in branches:
+        self.refs.update(b.refs)
+        self.loads.update(b.loads)
+        self.stores.update(b.stores)
+    for name in names:
+        outer = self.parent and self.parent.find_ref(name)
+        rule = ("alias", outer) if outer is not None else ("resolve", name)
+        self.loads[self.find_ref(name)] = rule
+
+
+jinja2.idtracking.Symbols.branch_update = branch_update
 
 UNDEFINED = {
     "": jinja2.Undefined,

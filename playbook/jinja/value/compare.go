@@ -75,14 +75,21 @@ func EqualOp(a, b Value) (bool, error) {
 	}
 	c := comparison{}
 	eq := c.equal(a, b, 0)
+	if c.undefined != nil {
+		return false, &UndefinedError{c.undefined}
+	}
 	if c.unknown != nil && (!eq || IsUnknown(a) || IsUnknown(b)) {
 		return false, &UnknownError{*c.unknown}
 	}
 	return eq, nil
 }
 
-// A comparison remembers the Unknown values it met.
-type comparison struct{ unknown *Unknown }
+// A comparison remembers the Unknown values it met, and the strict undefined value that
+// ended it.
+type comparison struct {
+	unknown   *Unknown
+	undefined *Undefined
+}
 
 func (c *comparison) equal(a, b Value, depth int) bool {
 	switch x := a.(type) {
@@ -100,9 +107,13 @@ func (c *comparison) equal(a, b Value, depth int) bool {
 		return c.unlike(a, b)
 	case *Undefined:
 		y, ok := b.(*Undefined)
-		return ok && (x == y || x.Lenient && y.Lenient)
+		return ok && x == y || c.unlike(a, b) || ok && x.Lenient && y.Lenient
 	}
-	if IsUnknown(a) || IsUnknown(b) {
+	switch b.(type) {
+	case Unknown, *Undefined:
+		return c.unlike(a, b)
+	}
+	if IsUnknown(a) {
 		return c.unlike(a, b)
 	}
 	if x, ok := number(a); ok {
@@ -119,11 +130,17 @@ func (c *comparison) equal(a, b Value, depth int) bool {
 	return c.equalContainers(a, b, depth)
 }
 
-// unlike is the answer for two values that are of types never equal, or not known.
+// unlike is the answer, always false, for two values that are of types never equal, or
+// not known, or undefined.
 func (c *comparison) unlike(a, b Value) bool {
 	for _, v := range []Value{a, b} {
-		if u, ok := v.(Unknown); ok {
+		switch u := v.(type) {
+		case Unknown:
 			c.unknown = &u
+		case *Undefined:
+			if !u.Lenient && c.undefined == nil {
+				c.undefined = u
+			}
 		}
 	}
 	return false

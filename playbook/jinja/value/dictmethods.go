@@ -143,6 +143,9 @@ func (d *Dict) Update(v Value) error {
 		}
 		return nil
 	}
+	if u, ok := v.(*Undefined); ok { // a lenient one too: Python asks it for its keys
+		return &UndefinedError{u}
+	}
 	it, err := Iter(v)
 	if err != nil {
 		return err

@@ -75,9 +75,9 @@ func Iter(v Value) (*Iterator, error) {
 	case *Iterator:
 		return v, nil
 	case Str:
-		return iterText(v.S, false), nil
+		return iterText(v.S), nil
 	case Markup:
-		return iterText(string(v), true), nil
+		return iterText(string(v)), nil
 	case Bytes:
 		return iterBytes(v), nil
 	case *Range:
@@ -159,7 +159,8 @@ func Len(v Value) (int, error) {
 	return 0, typeErr("object of type '%s' has no len()", v.Type())
 }
 
-func iterText(s string, markup bool) *Iterator {
+// iterText yields characters, which are no Markup even of one.
+func iterText(s string) *Iterator {
 	i := 0
 	return NewIterator(func() (Value, bool, error) {
 		if i >= len(s) {
@@ -168,9 +169,6 @@ func iterText(s string, markup bool) *Iterator {
 		_, w := utf8.DecodeRuneInString(s[i:])
 		c := s[i : i+w]
 		i += w
-		if markup {
-			return Markup(c), true, nil
-		}
 		return S(c), true, nil
 	})
 }
@@ -360,7 +358,7 @@ func (r *Range) String() string {
 // Contains is Python's item in container. The error is an *UnknownError when the answer
 // depends on a value that is not known.
 func Contains(container, item Value) (bool, error) {
-	if u, ok := item.(*Undefined); ok && !u.Lenient {
+	if u, ok := item.(*Undefined); ok && !u.Lenient && !isEmptySequence(container) {
 		return false, &UndefinedError{u}
 	}
 	if err := usable(container); err != nil {
@@ -398,6 +396,17 @@ func Contains(container, item Value) (bool, error) {
 			return eq, err
 		}
 	}
+}
+
+// isEmptySequence finds what Python compares an item with nothing of.
+func isEmptySequence(v Value) bool {
+	switch v := v.(type) {
+	case *List:
+		return len(v.Items) == 0
+	case Tuple:
+		return len(v) == 0
+	}
+	return false
 }
 
 func containsKey(d dictLike, item Value) (bool, error) {

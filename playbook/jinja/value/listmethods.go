@@ -189,7 +189,11 @@ func listSort(self Value, pos []Value, named []Named) (Value, error) {
 	for _, n := range named {
 		switch n.Name {
 		case "reverse":
-			reverse = Truth(n.Val)
+			n, err := Index(n.Val)
+			if err != nil {
+				return nil, err
+			}
+			reverse = n != 0
 		case "key":
 			if _, none := n.Val.(None); !none {
 				return nil, typeErr("sort() with a key function is not supported\nhint: use the filter sort(attribute=…)")

@@ -57,7 +57,7 @@ func (p *percent) format(s string, args Value) (Value, error) {
 		p.args = a
 	case *Dict, Mapping:
 		p.mapping = args
-	case *List, *Range:
+	case *List, *Range, *Undefined: // they have items, which is all Python asks
 		p.unused = true
 	case Bytes:
 		p.unused = !p.bytes
@@ -245,7 +245,7 @@ func (p *percent) size(s string, i int) (int, int, error) {
 }
 
 func (p *percent) convert(c conversion, v Value) (string, error) {
-	if c.verb != 's' || IsUnknown(v) {
+	if c.verb != 's' && c.verb != 'r' && c.verb != 'a' || IsUnknown(v) {
 		if err := usable(v); err != nil {
 			return "", err
 		}
@@ -286,9 +286,10 @@ func (p *percent) convert(c conversion, v Value) (string, error) {
 }
 
 func (p *percent) convertText(c conversion, v Value) (string, error) {
+	_, undefined := v.(*Undefined) // has a repr, however strict
 	s, err := Text(v)
 	switch {
-	case err != nil:
+	case err != nil && (c.verb == 's' || !undefined):
 		return "", err
 	case c.verb == 'r':
 		s = Repr(v)
