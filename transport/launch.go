@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// maxLine is the longest command line used: Linux takes 128 KiB for one argument, and
-// the login shell gets the whole line as one. A longer script comes over stdin.
-const maxLine = 64 << 10
+// maxLine is the longest command line used: BSD's csh takes words of 1 KiB, Linux an
+// argument of 128 KiB. A longer script comes over stdin.
+const maxLine = 1000
 
 // maxNoise bounds what is kept of the output before a command starts.
 const maxNoise = 64 << 10

@@ -2,8 +2,19 @@ package target
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
 
+	"github.com/hashicorp/go-multierror"
+
+	"orch/modules/host"
+	"orch/modules/target/embedded"
 	"orch/transport"
+	"orch/transport/local"
+	"orch/transport/ssh"
 )
 
 // A Pool holds one connection per host and one helper per (host, become user) for a run.
@@ -11,26 +22,248 @@ import (
 // one.
 type Pool struct {
 	config PoolConfig
+	table  Table
+	shared *ssh.Shared
+
+	mu     sync.Mutex
+	conns  map[HostSpec]*slot[transport.Conn]
+	places map[HostSpec]*slot[Placement]
+	warned map[string]bool
+}
+
+// A slot is opened by whoever needs it first; others wait for it.
+type slot[T any] struct {
+	mu   sync.Mutex
+	open bool
+	val  T
 }
 
 // NewPool makes an empty pool.
-func NewPool(config PoolConfig) *Pool { return &Pool{config: config} }
+func NewPool(config PoolConfig) *Pool {
+	if config.Entries == nil {
+		config.Entries = host.Modules()
+	}
+	if config.Helper == nil {
+		config.Helper = embedded.Helper
+	}
+	return &Pool{
+		config: config, table: NewTable(config.Entries), shared: &ssh.Shared{},
+		conns: map[HostSpec]*slot[transport.Conn]{}, places: map[HostSpec]*slot[Placement]{}, warned: map[string]bool{},
+	}
+}
+
+func slotOf[T any](p *Pool, m map[HostSpec]*slot[T], key HostSpec) *slot[T] {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	s := m[key]
+	if s == nil {
+		s = &slot[T]{}
+		m[key] = s
+	}
+	return s
+}
 
 // Connect returns the placement for a host, connecting if there is none or it was lost.
 // An error is a *transport.Lost (unreachable) or *transport.BecomeError (the task
 // fails).
 func (p *Pool) Connect(ctx context.Context, spec HostSpec) (Placement, error) {
-	return nil, nil
+	s := slotOf(p, p.places, spec)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open {
+		if r, ok := s.val.(*remote); !ok || !r.helper.gone() {
+			return s.val, nil
+		}
+		_ = s.val.Close() // it is gone already
+		s.open = false
+	}
+	place, err := p.place(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	s.val, s.open = place, true
+	return place, nil
+}
+
+// place chooses where the modules of a host run.
+func (p *Pool) place(ctx context.Context, spec HostSpec) (Placement, error) {
+	if isLocal(spec) && spec.Become.Method == "" {
+		return &InProcess{Table: p.table, Tmp: spec.RemoteTmp}, nil
+	}
+	login, err := p.login(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	as, err := transport.As(login, spec.Become)
+	if err != nil {
+		return nil, err
+	}
+	why := error(&errNoHelper{"the helper is switched off"})
+	if !spec.NoHelper {
+		offers := newOffers()
+		var h *helperProcess
+		if spec.Become.Method == "" {
+			h, err = startHelper(ctx, login, p.config.Helper, spec.RemoteTmp, offers.content)
+		} else {
+			h, err = startHelperAs(ctx, login, as, p.config.Helper, offers.content)
+		}
+		if err == nil {
+			return &remote{name: spec.Name, helper: h, tmp: spec.RemoteTmp, offers: offers}, nil
+		}
+		var none *errNoHelper
+		if !errors.As(err, &none) {
+			return nil, p.lost(spec, err)
+		}
+		why = err
+	}
+	if !spec.NoHelper {
+		p.warn(spec.Name, "modules run over a shell, which is slower: "+why.Error())
+	}
+	return NewShell(as, p.table, spec), nil
+}
+
+// lost makes an error of the transport one about the host.
+func (p *Pool) lost(spec HostSpec, err error) error {
+	var lost *transport.Lost
+	var become *transport.BecomeError
+	if errors.As(err, &lost) || errors.As(err, &become) || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return &transport.Lost{Host: spec.Name, Err: err}
+}
+
+func isLocal(spec HostSpec) bool { return spec.Connection == "local" || spec.Connection == "ansible.builtin.local" }
+
+// login returns the connection of a host as its login user.
+func (p *Pool) login(ctx context.Context, spec HostSpec) (transport.Conn, error) {
+	key := spec
+	key.Become, key.RemoteTmp, key.ShellExecutable, key.NoHelper = transport.Become{}, "", "", false
+	s := slotOf(p, p.conns, key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open {
+		checker, ok := s.val.(transport.Checker)
+		if !ok || checker.Err() == nil {
+			return s.val, nil
+		}
+		_ = s.val.Close() // it is gone already
+		s.open = false
+	}
+	conn, err := p.dial(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	s.val, s.open = conn, true
+	return conn, nil
+}
+
+func (p *Pool) dial(ctx context.Context, spec HostSpec) (transport.Conn, error) {
+	switch spec.Connection {
+	case "local", "ansible.builtin.local":
+		return local.New(), nil
+	case "", "ssh", "smart", "paramiko_ssh", "paramiko", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh":
+	default:
+		return nil, fmt.Errorf("connection %q is not supported, one of ssh, local", spec.Connection)
+	}
+	var args []string
+	for _, line := range []string{spec.SSHArgs, spec.CommonArgs, spec.ExtraArgs} {
+		words, err := transport.Split(line)
+		if err != nil {
+			return nil, fmt.Errorf("ssh arguments %q: %w", line, err)
+		}
+		args = append(args, words...)
+	}
+	config := ssh.Config{
+		Host: spec.Address, Port: spec.Port, User: spec.User, Password: spec.Password, KeyFile: expandHome(spec.KeyFile),
+		Args: args, HostKeys: spec.HostKeys, ConnectTimeout: spec.ConnectTimeout, Passphrase: p.config.Passphrase, Shared: p.shared,
+	}
+	if config.Host == "" {
+		config.Host = spec.Name
+	}
+	var conn transport.Conn
+	var err error
+	for range spec.Retries + 1 {
+		if conn, err = ssh.Dial(ctx, config); err == nil || ctx.Err() != nil {
+			break
+		}
+	}
+	return conn, err
+}
+
+func expandHome(path string) string {
+	if len(path) > 1 && path[:2] == "~/" {
+		if home, err := os.UserHomeDir(); err == nil {
+			return home + path[1:]
+		}
+	}
+	return path
 }
 
 // Conn returns the bare connection to a host, with become applied. The pool closes it.
 func (p *Pool) Conn(ctx context.Context, spec HostSpec) (transport.Conn, error) {
-	return nil, nil
+	login, err := p.login(ctx, spec)
+	if err != nil {
+		return nil, err
+	}
+	return transport.As(login, spec.Become)
+}
+
+func (p *Pool) warn(name, msg string) {
+	p.mu.Lock()
+	said := p.warned[name+msg]
+	p.warned[name+msg] = true
+	p.mu.Unlock()
+	if !said && p.config.Warn != nil {
+		p.config.Warn(name, msg)
+	}
 }
 
 // Reset closes every connection to a host (by inventory name), so that the next task
 // opens new ones: meta: reset_connection.
-func (p *Pool) Reset(name string) error { return nil }
+func (p *Pool) Reset(name string) error { return p.drop(func(s HostSpec) bool { return s.Name == name }) }
+
+// drop closes placements before the connections they run over.
+func (p *Pool) drop(which func(HostSpec) bool) error {
+	p.mu.Lock()
+	var closers []io.Closer
+	for spec, s := range p.places {
+		if which(spec) {
+			delete(p.places, spec)
+			closers = append(closers, s)
+		}
+	}
+	for spec, s := range p.conns {
+		if which(spec) {
+			delete(p.conns, spec)
+			closers = append(closers, s)
+		}
+	}
+	p.mu.Unlock()
+	var all *multierror.Error
+	for _, c := range closers {
+		if err := c.Close(); err != nil {
+			all = multierror.Append(all, err)
+		}
+	}
+	return all.ErrorOrNil()
+}
+
+// Close implements io.Closer for what the slot holds.
+func (s *slot[T]) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.open {
+		return nil
+	}
+	s.open = false
+	if c, ok := any(s.val).(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
 
 // Close closes everything.
-func (p *Pool) Close() error { return nil }
+func (p *Pool) Close() error {
+	err := p.drop(func(HostSpec) bool { return true })
+	return errors.Join(err, p.shared.Close())
+}

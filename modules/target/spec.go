@@ -25,7 +25,7 @@ type HostSpec struct {
 	KeyFile  string // ansible_ssh_private_key_file; "" is what ssh would try
 
 	// SSHArgs, CommonArgs and ExtraArgs are ansible_ssh_args, ansible_ssh_common_args and
-	// ansible_ssh_extra_args as written; see ssh.ParseArgs for what is understood.
+	// ansible_ssh_extra_args as written; see ssh.CheckArgs for what is understood.
 	SSHArgs, CommonArgs, ExtraArgs string
 
 	// HostKeys is "strict", "accept-new" or "off"; "" is what ssh's configuration says, or

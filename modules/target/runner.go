@@ -1,0 +1,28 @@
+package target
+
+import (
+	"context"
+	"io"
+
+	"orch/modules"
+	"orch/modules/target/wire"
+)
+
+// A Local runs requests of the wire on this machine: it is what the helper does.
+type Local struct{ Table Table }
+
+// Run implements wire.Runner.
+func (l *Local) Run(ctx context.Context, run wire.Run, content func(context.Context, string) (io.ReadCloser, error), watch func(string)) (modules.Result, error) {
+	entry, err := l.Table.Lookup(run.Module)
+	if err != nil {
+		return modules.Result{}, err
+	}
+	module := entry.New()
+	if err := wire.Decode(run, module); err != nil {
+		return modules.Result{}, err
+	}
+	o := NewOS(run.Env)
+	o.Tmp, o.Watch, o.Content = run.Tmp, watch, content
+	res, err := entry.Run(ctx, module, o, o, run.Options)
+	return res, asFailure(err, &res)
+}

@@ -1,0 +1,140 @@
+package wire
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/hashicorp/yamux"
+
+	"orch/modules"
+)
+
+// A Client talks to one helper. It is safe for concurrent use.
+type Client struct {
+	session *yamux.Session
+	// Content opens content the helper asks for; set before the first request.
+	content func(sum string) (io.ReadCloser, error)
+}
+
+// NewClient starts the controller's side over the helper's stdin and stdout. content
+// opens what the helper asks for by checksum.
+func NewClient(conn io.ReadWriteCloser, content func(sum string) (io.ReadCloser, error)) (*Client, error) {
+	s, err := yamux.Client(conn, config())
+	if err != nil {
+		return nil, fmt.Errorf("start session: %w", err)
+	}
+	c := &Client{session: s, content: content}
+	go c.serve()
+	return c, nil
+}
+
+// serve answers the helper's requests for content.
+func (c *Client) serve() {
+	for {
+		stream, err := c.session.AcceptStream()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer stream.Close()
+			var head Head
+			budget := 4096
+			if err := ReadFrame(stream, &head, &budget); err != nil || head.Source == "" {
+				return
+			}
+			r, err := c.content(head.Source)
+			if err != nil {
+				_ = WriteFrame(stream, Frame{Error: err.Error()}) // the helper may have gone
+				return
+			}
+			defer r.Close()
+			if WriteFrame(stream, Frame{OK: true}) == nil {
+				_, _ = io.Copy(stream, r) // a short copy is found by its checksum
+			}
+		}()
+	}
+}
+
+// Run runs a module on the host. An error means that the outcome is unknown.
+func (c *Client) Run(ctx context.Context, run Run, watch func(line string)) (modules.Result, error) {
+	stream, err := c.open(ctx, Head{Run: &run})
+	if err != nil {
+		return modules.Result{}, err
+	}
+	defer stream.Close()
+	stop := context.AfterFunc(ctx, func() { stream.Close() })
+	defer stop()
+	budget := MaxFrame
+	for {
+		var f Frame
+		if err := ReadFrame(stream, &f, &budget); err != nil {
+			if ctx.Err() != nil {
+				return modules.Result{}, ctx.Err()
+			}
+			return modules.Result{}, fmt.Errorf("read the helper's answer: %w", err)
+		}
+		switch {
+		case f.Line != nil:
+			if watch != nil {
+				watch(*f.Line)
+			}
+		case f.Error != "":
+			return modules.Result{}, &HelperError{f.Error}
+		case f.Result != nil:
+			return *f.Result, nil
+		default:
+			return modules.Result{}, errors.New("the helper's answer is empty")
+		}
+	}
+}
+
+// A HelperError is the helper's own trouble with a request it has read.
+type HelperError struct{ Msg string }
+
+// Error implements error.
+func (e *HelperError) Error() string { return e.Msg }
+
+// Dial opens a connection from the host.
+func (c *Client) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	stream, err := c.open(ctx, Head{Dial: &Dial{network, addr}})
+	if err != nil {
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { stream.Close() })
+	defer stop()
+	var f Frame
+	budget := 4096
+	if err := ReadFrame(stream, &f, &budget); err != nil {
+		stream.Close()
+		return nil, fmt.Errorf("dial %s from the host: %w", addr, err)
+	}
+	if !f.OK {
+		stream.Close()
+		return nil, &net.OpError{Op: "dial", Net: network, Err: errors.New(f.Error)}
+	}
+	return stream, nil
+}
+
+func (c *Client) open(ctx context.Context, head Head) (*yamux.Stream, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	stream, err := c.session.OpenStream()
+	if err != nil {
+		return nil, fmt.Errorf("open stream: %w", err)
+	}
+	if err := WriteFrame(stream, head); err != nil {
+		stream.Close()
+		return nil, fmt.Errorf("send request: %w", err)
+	}
+	return stream, nil
+}
+
+// Closed is closed when the session has ended.
+func (c *Client) Closed() <-chan struct{} { return c.session.CloseChan() }
+
+// Close ends the session and with it the helper.
+func (c *Client) Close() error { return c.session.Close() }

@@ -1,0 +1,126 @@
+// Package wire is the protocol between the controller and the helper on a host: requests
+// and streams, multiplexed over the helper's stdin and stdout by yamux.
+//
+// Each request is a stream of its own. The controller writes a JSON head; the helper
+// answers with frames: lines to watch while the module runs, and one result. Content of
+// more than 64 KiB is no part of a request: the helper opens a stream back and asks for
+// it by its checksum when a step needs it. A dialled connection is a stream too.
+//
+// Closing a request's stream cancels it. The end of stdin ends the helper and everything
+// it started. Answers of a helper are hostile input: they are bounded, and they are data.
+package wire
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/hashicorp/yamux"
+
+	"orch/modules"
+)
+
+// Limits of what is read from the other side.
+const (
+	MaxFrame = 64 << 20 // bytes of one frame: a whole task's answer
+	Inline   = 64 << 10 // bytes of content that ride in a request
+)
+
+// Ready is the line a helper writes first, before the marker it was given: everything
+// before it is noise of login scripts.
+const Ready = "orch-helper ready "
+
+// A Head opens a stream.
+type Head struct {
+	// One of these is set.
+	Run    *Run   `json:"run,omitempty"`
+	Dial   *Dial  `json:"dial,omitempty"`
+	Source string `json:"source,omitempty"` // helper to controller: content by checksum
+}
+
+// Run asks for one run of a module.
+type Run struct {
+	Module  string            `json:"module"`
+	Args    json.RawMessage   `json:"args"`
+	Options modules.Options   `json:"options"`
+	Env     map[string]string `json:"env,omitempty"`
+	Tmp     string            `json:"tmp,omitempty"`
+	// Inline is content of up to 64 KiB; Offered is the size of what can be asked for.
+	Inline  map[string][]byte `json:"inline,omitempty"`
+	Offered map[string]int64  `json:"offered,omitempty"`
+	Watch   bool              `json:"watch,omitempty"` // lines of output are wanted
+}
+
+// Dial asks for a connection from the host.
+type Dial struct {
+	Network string `json:"network"`
+	Addr    string `json:"addr"`
+}
+
+// A Frame is part of an answer.
+type Frame struct {
+	Line   *string         `json:"line,omitempty"`
+	Result *modules.Result `json:"result,omitempty"`
+	// Error is the helper's own trouble; OK opens a dialled or content stream.
+	Error string `json:"error,omitempty"`
+	OK    bool   `json:"ok,omitempty"`
+}
+
+// WriteFrame writes a value as one length-prefixed frame.
+func WriteFrame(w io.Writer, v any) error {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Errorf("encode frame: %w", err)
+	}
+	if len(text) > MaxFrame {
+		return fmt.Errorf("frame of %d bytes is larger than %d", len(text), MaxFrame)
+	}
+	buf := make([]byte, 4, 4+len(text))
+	binary.BigEndian.PutUint32(buf, uint32(len(text)))
+	_, err = w.Write(append(buf, text...))
+	return err
+}
+
+// ReadFrame reads one frame into v. budget is what may still be read; it is lowered.
+func ReadFrame(r io.Reader, v any, budget *int) error {
+	var head [4]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return err
+	}
+	n := int(binary.BigEndian.Uint32(head[:]))
+	if n > *budget {
+		return fmt.Errorf("frame of %d bytes, %d are allowed", n, *budget)
+	}
+	*budget -= n
+	// The length is the other side's word: memory grows with what really arrives.
+	text, err := io.ReadAll(io.LimitReader(r, int64(n)))
+	if err != nil {
+		return err
+	}
+	if len(text) < n {
+		return io.ErrUnexpectedEOF
+	}
+	if err := json.Unmarshal(text, v); err != nil {
+		return fmt.Errorf("decode frame: %w", err)
+	}
+	return nil
+}
+
+// config is yamux's for both sides: no output of its own, and no keepalive, which the
+// transport below has.
+func config() *yamux.Config {
+	c := yamux.DefaultConfig()
+	c.LogOutput = io.Discard
+	c.EnableKeepAlive = false
+	c.MaxStreamWindowSize = 1 << 20
+	c.AcceptBacklog = 256
+	return c
+}
+
+// errClosed reports whether an error only says that the other side has gone.
+func errClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, yamux.ErrSessionShutdown) || errors.Is(err, yamux.ErrStreamClosed) ||
+		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, yamux.ErrConnectionReset)
+}
