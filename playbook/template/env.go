@@ -10,6 +10,7 @@ import (
 
 	"orch/playbook/jinja"
 	"orch/playbook/jinja/value"
+	"orch/playbook/template/filter"
 )
 
 // Overrides are the settings of Jinja a template file, a task or a lookup may choose.
@@ -53,10 +54,10 @@ func (e *Engine) environment() error {
 			return fmt.Errorf("jinja2_extensions: %q is not supported: use jinja2.ext.do or jinja2.ext.loopcontrols", ext)
 		}
 	}
-	for name, f := range ansibleFilters() {
+	for name, f := range filter.Filters() {
 		e.base.Filters[name] = f
 	}
-	for name, t := range ansibleTests() {
+	for name, t := range filter.Tests() {
 		e.base.Tests[name] = t
 	}
 	for name, f := range e.opt.Filters {

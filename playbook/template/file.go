@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/template/filter"
 )
 
 // A File is a request to render a template file, as the modules template and the lookup
@@ -187,9 +188,9 @@ func (e *Engine) fileVars(ctx context.Context, f File, s Scope) ([]value.Named, 
 	vars := []value.Named{
 		{Name: "template_host", Val: value.S(host)},
 		{Name: "template_path", Val: value.S(name)},
-		{Name: "template_mtime", Val: datetime(info.ModTime())},
+		{Name: "template_mtime", Val: filter.Datetime(info.ModTime())},
 		{Name: "template_uid", Val: owner(info)},
-		{Name: "template_run_date", Val: datetime(time.Now())},
+		{Name: "template_run_date", Val: filter.Datetime(time.Now())},
 		{Name: "template_destpath", Val: dest},
 		{Name: "template_fullpath", Val: value.S(full)},
 	}
@@ -223,6 +224,6 @@ func (e *Engine) managed(ctx context.Context, changed time.Time, s Scope) (value
 		"{host}", "{{ template_host }}", "{uid}", "{{ template_uid }}", "{file}", "{{ template_path }}",
 		"{{", "{", "}}", "}",
 	).Replace(text)
-	text = strftime(text, changed)
+	text = filter.Strftime(text, changed)
 	return e.Value(ctx, value.Str{S: text, From: &value.Origin{File: "ansible.cfg"}}, s)
 }

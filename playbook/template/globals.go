@@ -5,6 +5,7 @@ import (
 
 	"orch/playbook/jinja"
 	"orch/playbook/jinja/value"
+	"orch/playbook/template/filter"
 )
 
 // globals are the functions Ansible adds to Jinja2's.
@@ -31,9 +32,9 @@ func nowFunc() *jinja.Function {
 				now = now.UTC()
 			}
 			if value.Truth(b.Args[1]) {
-				return value.S(strftime(value.String(b.Args[1]), now)), nil
+				return value.S(filter.Strftime(value.String(b.Args[1]), now)), nil
 			}
-			return datetime(now), nil
+			return filter.Datetime(now), nil
 		},
 	}
 }

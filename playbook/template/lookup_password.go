@@ -127,7 +127,7 @@ func (c *LookupCall) password(path string) (string, error) {
 	method, ident := c.Text("encrypt"), c.Text("ident")
 	if method != "" && p.salt == "" {
 		changed = true
-		if p.salt, err = randomSalt(method); err != nil {
+		if p.salt, err = filter.RandomSalt(method); err != nil {
 			return "", err
 		}
 	}
@@ -148,7 +148,7 @@ func (c *LookupCall) password(path string) (string, error) {
 	if method == "" {
 		return p.text, nil
 	}
-	return hashPassword(p.text, method, p.salt, p.ident)
+	return filter.HashPassword(p.text, method, p.salt, p.ident)
 }
 
 func (c *LookupCall) generate() (string, error) {
