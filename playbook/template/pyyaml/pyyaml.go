@@ -85,6 +85,13 @@ const (
 // maxDepth ends the writing of a container that holds itself.
 const maxDepth = 500
 
+// A Plain is text that is written without quotes where its characters allow it: what
+// Options.Represent returns for values of other types, such as dates.
+type Plain string
+
+// Type implements value.Value.
+func (Plain) Type() string { return "plain" }
+
 type representer struct{ o Options }
 
 func (r *representer) scalar(text string) *node {
@@ -119,6 +126,8 @@ func (r *representer) represent(v value.Value, depth int) (*node, error) {
 		return r.str(v.S), nil
 	case value.Markup:
 		return r.str(string(v)), nil
+	case Plain:
+		return r.scalar(string(v)), nil
 	case value.Bytes:
 		return &node{text: base64Lines(string(v)), style: '|', tag: "!!binary"}, nil
 	case value.Sealed:
@@ -223,4 +232,4 @@ func (r *representer) mapping(d value.Value, depth int) (*node, error) {
 	return n, nil
 }
 
-func isTrue(s string, words ...string) bool { return slices.Contains(words, s) }
+func oneOf(s string, words ...string) bool { return slices.Contains(words, s) }

@@ -22,7 +22,7 @@ func resolvesOtherwise(s string) bool {
 	case '~':
 		return s == "~"
 	case 'n', 'N':
-		return isTrue(s, "null", "Null", "NULL") || boolWord.MatchString(s)
+		return oneOf(s, "null", "Null", "NULL") || boolWord.MatchString(s)
 	case 'y', 'Y', 't', 'T', 'f', 'F', 'o', 'O':
 		return boolWord.MatchString(s)
 	case '<':
