@@ -23,9 +23,9 @@ bin/orch: $(SOURCES) helpers
 	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ ./cmd/orch
 
 # The helpers change only with their code: no version, no path, no time in them.
-helpers: $(HELPERS)/orch-helper-linux-amd64.zst $(HELPERS)/orch-helper-linux-arm64.zst
+helpers: $(HELPERS)/orch-helper-linux-amd64.gz $(HELPERS)/orch-helper-linux-arm64.gz
 
-$(HELPERS)/orch-helper-linux-%.zst: $(SOURCES)
+$(HELPERS)/orch-helper-linux-%.gz: $(SOURCES)
 	@mkdir -p bin
 	GOOS=linux GOARCH=$* $(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/orch-helper-$* ./cmd/orch-helper
 	$(GO) run ./cmd/orch-helper/pack bin/orch-helper-$* $@

@@ -33,7 +33,7 @@ u=$(id -u)
 case $tmp in "~"/*) tmp=$HOME/${tmp#"~"/};; esac
 case $do in
 shared) set -- "/var/tmp/orch-$u" "/dev/shm/orch-$u";;
-*) set -- "$tmp" "$HOME/.cache/orch" "/var/tmp/orch-$u" "/dev/shm/orch-$u";;
+*) set -- "$tmp" "$HOME/.cache/orch" "/var/tmp/orch-$u.private" "/dev/shm/orch-$u.private";;
 esac
 for d do
 	f=$d/helper-$s

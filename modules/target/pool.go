@@ -132,7 +132,9 @@ func (p *Pool) lost(spec HostSpec, err error) error {
 	return &transport.Lost{Host: spec.Name, Err: err}
 }
 
-func isLocal(spec HostSpec) bool { return spec.Connection == "local" || spec.Connection == "ansible.builtin.local" }
+func isLocal(spec HostSpec) bool {
+	return spec.Connection == "local" || spec.Connection == "ansible.builtin.local"
+}
 
 // login returns the connection of a host as its login user.
 func (p *Pool) login(ctx context.Context, spec HostSpec) (transport.Conn, error) {
@@ -220,7 +222,9 @@ func (p *Pool) warn(name, msg string) {
 
 // Reset closes every connection to a host (by inventory name), so that the next task
 // opens new ones: meta: reset_connection.
-func (p *Pool) Reset(name string) error { return p.drop(func(s HostSpec) bool { return s.Name == name }) }
+func (p *Pool) Reset(name string) error {
+	return p.drop(func(s HostSpec) bool { return s.Name == name })
+}
 
 // drop closes placements before the connections they run over.
 func (p *Pool) drop(which func(HostSpec) bool) error {

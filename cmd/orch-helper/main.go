@@ -1,0 +1,41 @@
+// Command orch-helper runs host modules on the machine it is on. orch puts it there,
+// starts it over the connection, talks to it over stdin and stdout, and it ends with its
+// input. It is of no use by itself.
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+
+	"orch/modules/host"
+	"orch/modules/target"
+	"orch/modules/target/wire"
+)
+
+// A stdio is the connection to the controller.
+type stdio struct {
+	io.Reader
+	io.Writer
+}
+
+func (stdio) Close() error { return os.Stdin.Close() }
+
+func main() {
+	if len(os.Args) != 2 || os.Args[1] != "serve" {
+		fmt.Fprintln(os.Stderr, "orch-helper is started by orch")
+		os.Exit(64)
+	}
+	out := os.Stdout
+	// What a library might print must not get into the conversation.
+	os.Stdout = os.Stderr
+	if _, err := fmt.Fprintln(out, wire.Ready); err != nil {
+		os.Exit(1)
+	}
+	runner := &target.Local{Table: target.NewTable(host.Modules())}
+	if err := wire.Serve(context.Background(), stdio{os.Stdin, out}, runner); err != nil {
+		fmt.Fprintln(os.Stderr, "orch-helper:", err)
+		os.Exit(1)
+	}
+}
