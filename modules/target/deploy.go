@@ -38,7 +38,7 @@ esac
 for d do
 	f=$d/helper-$s
 	[ -n "$d" ] && [ -f "$f" ] && [ -x "$f" ] && [ ! -L "$f" ] && [ -O "$f" ] && [ "$(sum "$f")" = "$s" ] || continue
-	[ "$do" = shared ] && { echo "have $f"; exit 0; }
+	[ "$do" = shared ] && { chmod 0711 "$d" && chmod 0755 "$f" && echo "have $f"; exit 0; }
 	exec "$f" serve
 done
 for d do
