@@ -2,6 +2,7 @@ package template
 
 import (
 	"math"
+	"slices"
 	"strings"
 
 	"orch/playbook/jinja/value"
@@ -87,7 +88,11 @@ func (m Mode) single(v value.Value) (value.Value, error) {
 		return value.S(x.Text), nil
 	}
 	if m != Classic {
-		return plain(v)
+		p, err := plain(v)
+		if err == nil && m == Strict {
+			p = lists(p)
+		}
+		return p, err
 	}
 	switch x := v.(type) {
 	case value.Bool:
@@ -96,7 +101,8 @@ func (m Mode) single(v value.Value) (value.Value, error) {
 		if !isLiteral(v) {
 			return value.S(value.String(v)), nil
 		}
-		return plain(v)
+		p, err := plain(v)
+		return unmark(p), err
 	}
 	return m.literal(value.S(value.String(v))), nil
 }
@@ -218,6 +224,91 @@ func plain(v value.Value) (value.Value, error) {
 	}
 	items, err = plainItems(items)
 	return value.NewList(items...), err
+}
+
+// unmark takes the mark off texts inside of v: printed and read again, as
+// ansible-core 2.18 does with a list or dict, they are like any other.
+func unmark(v value.Value) value.Value {
+	if !holdsText(v) {
+		return v
+	}
+	switch v := v.(type) {
+	case value.Str:
+		v.Text = false
+		return v
+	case *value.List:
+		items := make([]value.Value, len(v.Items))
+		for i, item := range v.Items {
+			items[i] = unmark(item)
+		}
+		return value.NewList(items...)
+	case *value.Dict:
+		out := value.NewDict(v.Len())
+		for k, item := range v.All() {
+			_ = out.Set(k, unmark(item)) // a key of a dict is hashable
+		}
+		return out
+	}
+	return v
+}
+
+func holdsText(v value.Value) bool {
+	switch v := v.(type) {
+	case value.Str:
+		return v.Text
+	case *value.List:
+		return slices.ContainsFunc(v.Items, holdsText)
+	case *value.Dict:
+		for _, item := range v.All() {
+			if holdsText(item) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// lists makes lists of tuples, as ansible-core 2.19 does.
+func lists(v value.Value) value.Value {
+	switch v := v.(type) {
+	case value.Tuple:
+		return lists(value.NewList(v...))
+	case *value.List:
+		if !slices.ContainsFunc(v.Items, holdsTuple) {
+			return v
+		}
+		items := make([]value.Value, len(v.Items))
+		for i, item := range v.Items {
+			items[i] = lists(item)
+		}
+		return value.NewList(items...)
+	case *value.Dict:
+		if !holdsTuple(v) {
+			return v
+		}
+		out := value.NewDict(v.Len())
+		for k, item := range v.All() {
+			_ = out.Set(k, lists(item)) // a key of a dict is hashable
+		}
+		return out
+	}
+	return v
+}
+
+func holdsTuple(v value.Value) bool {
+	switch v := v.(type) {
+	case value.Tuple:
+		return true
+	case *value.List:
+		return slices.ContainsFunc(v.Items, holdsTuple)
+	case *value.Dict:
+		for _, item := range v.All() {
+			if holdsTuple(item) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func setPlain(d *value.Dict, k, item value.Value) error {

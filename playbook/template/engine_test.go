@@ -197,6 +197,8 @@ func TestStrictTypes(t *testing.T) {
 	b.want("{{ nothing }}", "NoneType None")
 	b.want("{{ range(2) }}", "list [0, 1]")
 	b.want("{{ n }}x", "str '5x'")
+	b.want("{{ (1, (2, 3)) }}", "list [1, [2, 3]]")
+	b.want("{{ {'a': [(1,)], 'b': {'c': ()}} }}", "dict {'a': [[1]], 'b': {'c': []}}")
 }
 
 // TestUnknown: what is computed from a value that is not known is not known.

@@ -76,9 +76,10 @@ func TestHostvars(t *testing.T) {
 	w := newWorld(t, func(o *vars.Options) { o.ExtraVars = value.D("extra", value.S("e")) })
 	w.group("web").Vars = dict(t, "web.yml", strings.Join([]string{
 		"port: 80", "url: 'http://{{ inventory_hostname }}:{{ port }}'", "needs_play: '{{ play_var }}'",
-		"mixed: {ok: '{{ port }}', bad: '{{ play_var }}'}", "other: \"{{ hostvars['h2'].port }}\"",
+		"mixed: {ok: '{{ port }}', bad: '{{ play_var }}'}", "other: \"{{ hostvars['h2'].port }}\"", "dir: '{{ playbook_dir }}/x'", "from_file: \"{{ lookup('file', 'f.txt') }}\"",
 	}, "\n"))
 	w.write("host_vars/h2.yml", "port: 81")
+	w.write("files/f.txt", "content")
 	play := w.play(&playbook.Play{Keywords: playbook.Keywords{Vars: dict(t, "play.yml", "play_var: p")}})
 	h1, h2 := play.Host("h1"), play.Host("h2")
 	scope := func() *vars.Scope {
@@ -104,6 +105,9 @@ func TestHostvars(t *testing.T) {
 		"{{ groups['web'] | map('extract', hostvars, 'port') | list }}":      "",
 		"{{ hostvars.localhost.inventory_hostname }}":                        "localhost",
 		"{{ hostvars[inventory_hostname].ansible_facts }}":                   "{}",
+		"{{ hostvars.h2.dir }}|{{ 'playbook_dir' in hostvars.h2 }}":          w.dir + "/x|True",
+		"{{ hostvars.h2.ansible_search_path is defined }}":                   "False",
+		"{{ hostvars.h2.from_file }}":                                        "content",
 	} {
 		if result != "" {
 			wantEval(t, scope(), w, text, result)

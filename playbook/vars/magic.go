@@ -85,8 +85,8 @@ func (s *Scope) magic(name string) (entry, bool) {
 	if v, ok := s.run.magic(name); ok {
 		return entry{val: v, static: true}, true
 	}
-	if s.play == nil {
-		return entry{}, false
+	if s.play == nil { // hostvars
+		return entry{val: value.S(s.host.play.opt.Basedir), static: true}, name == "playbook_dir"
 	}
 	if s.task != nil {
 		if name == "environment" {
@@ -179,9 +179,7 @@ func (t *Task) parentRoles(name string) (entry, bool) {
 
 func (s *Scope) magicNames(add func(string)) {
 	names := slices.Clone(runMagicNames)
-	if s.play != nil {
-		names = append(names, playMagicNames...)
-	}
+	names = append(names, playMagicNames...)
 	if s.task != nil {
 		names = append(names, taskMagicNames...)
 	}

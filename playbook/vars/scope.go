@@ -417,10 +417,12 @@ func (s *Scope) Site() *template.Site {
 		return s.task.site
 	}
 	site := s.run.opt.Site
-	if s.play != nil {
-		site.Basedir = s.play.opt.Basedir
-		site.SearchPath = []string{s.play.opt.Basedir}
+	play := s.play
+	if play == nil {
+		play = s.host.play
 	}
+	site.Basedir = play.opt.Basedir
+	site.SearchPath = []string{play.opt.Basedir}
 	return &site
 }
 
