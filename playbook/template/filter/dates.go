@@ -15,7 +15,7 @@ var dateFilters = []def{
 		names: "strftime", sig: "second=None, utc=False", filter: strftimeFilter,
 		doc: "Formats a time with the format that is piped in (that of strftime in the C locale): the given seconds since 1970, or now; " +
 			"in the controller's time zone, or UTC with utc=true.",
-		examples: []string{"{{ '%Y-%m-%d %H:%M:%S %Z' | strftime(1441357287, utc=true) }}", "2015-09-04 09:01:27 UTC"},
+		examples: []string{"{{ '%Y-%m-%d %H:%M:%S %Z' | strftime(1441357287, utc=true) }}", "2015-09-04 09:01:27 GMT"},
 	},
 	{
 		names: "to_datetime", sig: "format='%Y-%m-%d %H:%M:%S'", filter: toDatetime,
@@ -43,7 +43,7 @@ func strftimeFilter(c *call) (value.Value, error) {
 		t = time.Unix(int64(whole), int64(frac*1e9))
 	}
 	if c.truth(1) {
-		t = t.UTC()
+		t = t.In(time.FixedZone("GMT", 0)) // what CPython calls it
 	} else {
 		t = t.Local()
 	}

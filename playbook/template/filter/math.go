@@ -64,12 +64,12 @@ func logarithm(c *call) (value.Value, error) {
 		return nil, valueErr("math domain error")
 	}
 	if base == 10 {
-		return finite(math.Log10(x), x)
+		return finite(log10(x), x)
 	}
 	if base == 1 {
 		return nil, value.Errorf("ZeroDivisionError", "float division by zero")
 	}
-	return finite(math.Log(x)/math.Log(base), x, base)
+	return finite(ln(x)/ln(base), x, base)
 }
 
 func logOfBig(c *call, n *big.Int) (value.Value, error) {
@@ -111,6 +111,26 @@ func pow(x, y float64) float64 {
 	bHi, bLo := log2x(r)
 	diff := (a - bHi) + (aLo - bLo)
 	return r + r*diff
+}
+
+// ln is the natural logarithm, correctly rounded as glibc's is.
+func ln(x float64) float64 {
+	if math.IsInf(x, 0) || math.IsNaN(x) {
+		return math.Log(x)
+	}
+	hi, lo := log2x(x)
+	return hi + lo
+}
+
+// log10 is the decimal logarithm; math.Log10 misses powers of ten by a digit.
+func log10(x float64) float64 {
+	if math.IsInf(x, 0) || math.IsNaN(x) {
+		return math.Log10(x)
+	}
+	const ln10Lo = -2.1707562233822494e-16 // what math.Ln10 lacks
+	hi, lo := log2x(x)
+	q := hi / math.Ln10
+	return q + (math.FMA(-q, math.Ln10, hi)+lo-q*ln10Lo)/math.Ln10
 }
 
 // log2x is the natural logarithm as a sum of two floats.

@@ -22,8 +22,8 @@ var secretFilters = []def{
 		doc: "The crypt hash of a password: sha512, sha256, blowfish (bcrypt) or md5. Without a salt each result is different, and a task that uses it " +
 			"always changes something. ident is bcrypt's variant: 2, 2a, 2b or 2y.",
 		examples: []string{
-			"{{ 'secret' | password_hash('sha256', 'mysalt', rounds=5000) }}", "$5$mysalt$tcDQ1L2nKEqHyi1U4/LzhVx.zDDqIxzuF4wJJnKdgV5",
-			"{{ 'secret' | password_hash('md5', 'salt') }}", "$1$salt$HIDxZK1fTxjvBp/fMMcMt/",
+			"{{ 'secret' | password_hash('sha256', 'mysalt', rounds=5000) }}", "$5$mysalt$I2SNajjJ3Gc5gIR/tkrLOGngF8wqv59buJCqxh.o9s8",
+			"{{ 'secret' | password_hash('md5', 'salt') }}", "$1$salt$ez2vlPGdaLYkJam5pWs/Y1",
 		},
 	},
 	{
