@@ -20,8 +20,10 @@ type Lookup struct {
 	// (first_found).
 	Lenient bool
 	Run     func(c *LookupCall) ([]value.Value, error)
-	// Doc is the manual: one sentence, then examples.
-	Doc string
+	Doc     string
+	// Example is a template that uses the lookup, and Result what it yields, by the files
+	// of testdata/recorded.
+	Example, Result string
 }
 
 // An Option is a keyword argument of a Lookup.
@@ -35,6 +37,7 @@ type Option struct {
 	Choices []string
 	// Setting names the variable that sets the default (ansible_lookup_url_timeout).
 	Setting string
+	Doc     string
 }
 
 // A LookupCall is one call of a lookup.
@@ -158,15 +161,6 @@ func (e *Engine) LookupNames() []string {
 	}
 	slices.Sort(names)
 	return names
-}
-
-// LookupDoc returns a lookup's manual and its options; false when there is none.
-func (e *Engine) LookupDoc(name string) (Lookup, bool) {
-	l, err := e.findLookup(name)
-	if err != nil {
-		return Lookup{}, false
-	}
-	return *l, true
 }
 
 // Lookup implements Templater: with_… and loops. terms are as the author wrote them.

@@ -11,16 +11,17 @@ import (
 
 // The lookups that ask the controller and the variables.
 var miscLookups = map[string]Lookup{
-	"env":                 {Run: runEnv, Options: []Option{{Name: "default", Default: value.S("")}}, Doc: "Returns environment variables of the controller."},
-	"vars":                {Run: runVars, Options: []Option{{Name: "default"}}, Doc: "Returns variables by name, templated."},
+	"env":                 {Run: runEnv, Options: []Option{{Name: "default", Default: value.S(""), Doc: "what to return when there is nothing"}}, Doc: "Returns environment variables of the controller."},
+	"vars":                {Run: runVars, Options: []Option{{Name: "default", Doc: "what to return when there is nothing"}}, Doc: "Returns variables by name, templated."},
 	"varnames":            {Run: runVarnames, Doc: "Returns the names of variables that match regular expressions."},
 	"inventory_hostnames": {Run: runHostnames, Doc: "Returns the hosts of the inventory that match a pattern."},
 	"config": {Run: runConfig, Options: []Option{
-		{Name: "on_missing", Kind: "str", Default: value.S("error"), Choices: []string{"error", "warn", "skip"}},
+		{Name: "on_missing", Kind: "str", Default: value.S("error"), Choices: []string{"error", "warn", "skip"}, Doc: "what to do about a setting there is not"},
 		{Name: "plugin_type", Kind: "str", Choices: []string{
 			"become", "cache", "callback", "cliconf", "connection", "httpapi", "inventory", "lookup", "netconf", "shell", "vars",
-		}},
-		{Name: "plugin_name", Kind: "str"}, {Name: "show_origin", Kind: "bool", Default: value.Bool(false)},
+		}, Doc: "the kind of plugin whose option is meant"},
+		{Name: "plugin_name", Kind: "str", Doc: "the plugin whose option is meant"},
+		{Name: "show_origin", Kind: "bool", Default: value.Bool(false), Doc: "return pairs of value and origin"},
 	}, Doc: "Returns settings of ansible.cfg."},
 	"url":                             {Run: runURL, Options: urlOptions, Doc: "Returns the contents of URLs, as lines unless split_lines is off."},
 	"password":                        {Run: runPassword, Options: passwordOptions, Doc: "Returns a password kept in a file, generated when the file does not exist."},

@@ -16,8 +16,11 @@ import (
 )
 
 var passwordOptions = []Option{
-	{Name: "encrypt", Kind: "str"}, {Name: "ident", Kind: "str"},
-	{Name: "chars", Kind: "list"}, {Name: "length", Kind: "int", Default: value.Int(20)}, {Name: "seed", Kind: "str"},
+	{Name: "encrypt", Kind: "str", Doc: "return the hash: sha512_crypt, sha256_crypt, bcrypt, md5_crypt"},
+	{Name: "ident", Kind: "str", Doc: "bcrypt's variant"},
+	{Name: "chars", Kind: "list", Doc: "sets of characters, by name or verbatim"},
+	{Name: "length", Kind: "int", Default: value.Int(20), Doc: "number of characters"},
+	{Name: "seed", Kind: "str", Doc: "makes the same text every time"},
 }
 
 // Python's string module, by whose names sets of characters are given.
@@ -261,15 +264,21 @@ func lockPassword(c *LookupCall, path string) (unlock func(), err error) {
 }
 
 var randomStringOptions = []Option{
-	{Name: "length", Kind: "int", Default: value.Int(8)},
-	{Name: "upper", Kind: "bool", Default: value.Bool(true)}, {Name: "lower", Kind: "bool", Default: value.Bool(true)},
-	{Name: "numbers", Kind: "bool", Default: value.Bool(true)}, {Name: "special", Kind: "bool", Default: value.Bool(true)},
-	{Name: "min_lower", Kind: "int", Default: value.Int(0)}, {Name: "min_upper", Kind: "int", Default: value.Int(0)},
-	{Name: "min_numeric", Kind: "int", Default: value.Int(0)}, {Name: "min_special", Kind: "int", Default: value.Int(0)},
-	{Name: "override_special", Kind: "str"}, {Name: "override_all", Kind: "str"},
-	{Name: "ignore_similar_chars", Kind: "bool", Default: value.Bool(false)},
-	{Name: "similar_chars", Kind: "str", Default: value.S("il1LoO0")},
-	{Name: "base64", Kind: "bool", Default: value.Bool(false)}, {Name: "seed", Kind: "str"},
+	{Name: "length", Kind: "int", Default: value.Int(8), Doc: "number of characters"},
+	{Name: "upper", Kind: "bool", Default: value.Bool(true), Doc: "use upper case letters"},
+	{Name: "lower", Kind: "bool", Default: value.Bool(true), Doc: "use lower case letters"},
+	{Name: "numbers", Kind: "bool", Default: value.Bool(true), Doc: "use digits"},
+	{Name: "special", Kind: "bool", Default: value.Bool(true), Doc: "use punctuation"},
+	{Name: "min_lower", Kind: "int", Default: value.Int(0), Doc: "at least so many lower case letters"},
+	{Name: "min_upper", Kind: "int", Default: value.Int(0), Doc: "at least so many upper case letters"},
+	{Name: "min_numeric", Kind: "int", Default: value.Int(0), Doc: "at least so many digits"},
+	{Name: "min_special", Kind: "int", Default: value.Int(0), Doc: "at least so many special characters"},
+	{Name: "override_special", Kind: "str", Doc: "the special characters to use"},
+	{Name: "override_all", Kind: "str", Doc: "the only characters to use"},
+	{Name: "ignore_similar_chars", Kind: "bool", Default: value.Bool(false), Doc: "leave out similar characters"},
+	{Name: "similar_chars", Kind: "str", Default: value.S("il1LoO0"), Doc: "characters that count as similar"},
+	{Name: "base64", Kind: "bool", Default: value.Bool(false), Doc: "encode the result"},
+	{Name: "seed", Kind: "str", Doc: "makes the same text every time"},
 }
 
 // runRandomString is community.general's random_string: the minimal numbers of each kind

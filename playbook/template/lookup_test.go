@@ -327,6 +327,37 @@ func TestINIFile(t *testing.T) {
 	b.fails(ini("'k', section='a', encoding='klingon'"), "unknown encoding")
 }
 
+// TestLookupManual: every lookup and option has a manual, and its example is true.
+func TestLookupManual(t *testing.T) {
+	dir, err := filepath.Abs("testdata/recorded")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBench(t, template.Options{}, "inventory_hostname: host1", "")
+	b.site = site(dir)
+	b.site.Hosts = func(string) ([]string, error) { return []string{"host1"}, nil }
+	names := b.engine.LookupNames()
+	if len(names) != 28 {
+		t.Errorf("%d lookups: %v", len(names), names)
+	}
+	for _, name := range names {
+		l, ok := b.engine.LookupDoc(name)
+		if !ok || l.Doc == "" || l.Example == "" || !strings.Contains(l.Example, strings.TrimPrefix(name, "community.general.")) {
+			t.Errorf("%s: no manual, or no example: %q", name, l.Example)
+			continue
+		}
+		for _, o := range l.Options {
+			if o.Doc == "" {
+				t.Errorf("%s: option %s has no manual", name, o.Name)
+			}
+		}
+		v, err := b.engine.Value(ctx, at(l.Example), b)
+		if err != nil || value.String(v) != l.Result {
+			t.Errorf("%s: %s is %v, %v, want %s", name, l.Example, v, err, l.Result)
+		}
+	}
+}
+
 func FuzzArguments(f *testing.F) {
 	for _, s := range []string{"a b=c", `k="v w" x='y`, `a\=b {{ x = y }} \x41`, "start=1 end=3", "[a]\nk = %(v)s\n  more\n", "5-8/2:x%02d"} {
 		f.Add(s)

@@ -19,25 +19,27 @@ import (
 )
 
 var urlOptions = []Option{
-	{Name: "validate_certs", Kind: "bool", Default: value.Bool(true)},
-	{Name: "split_lines", Kind: "bool", Default: value.Bool(true)},
-	{Name: "use_proxy", Kind: "bool", Default: value.Bool(true)},
-	{Name: "username", Kind: "str"}, {Name: "password", Kind: "str"},
-	{Name: "headers", Kind: "dict", Default: value.NewDict(0)},
-	{Name: "force", Kind: "bool", Default: value.Bool(false), Setting: "ansible_lookup_url_force"},
-	{Name: "timeout", Kind: "float", Default: value.Float(10), Setting: "ansible_lookup_url_timeout"},
-	{Name: "http_agent", Kind: "str", Default: value.S("ansible-httpget"), Setting: "ansible_lookup_url_agent"},
-	{Name: "force_basic_auth", Kind: "bool", Default: value.Bool(false), Setting: "ansible_lookup_url_force_basic_auth"},
+	{Name: "validate_certs", Kind: "bool", Default: value.Bool(true), Doc: "check the certificate of the server"},
+	{Name: "split_lines", Kind: "bool", Default: value.Bool(true), Doc: "return lines instead of one text"},
+	{Name: "use_proxy", Kind: "bool", Default: value.Bool(true), Doc: "use the proxy of the environment"},
+	{Name: "username", Kind: "str", Doc: "for HTTP authentication"},
+	{Name: "password", Kind: "str", Doc: "for HTTP authentication"},
+	{Name: "headers", Kind: "dict", Default: value.NewDict(0), Doc: "further headers"},
+	{Name: "force", Kind: "bool", Default: value.Bool(false), Setting: "ansible_lookup_url_force", Doc: "ask caches for the latest"},
+	{Name: "timeout", Kind: "float", Default: value.Float(10), Setting: "ansible_lookup_url_timeout", Doc: "seconds to wait"},
+	{Name: "http_agent", Kind: "str", Default: value.S("ansible-httpget"), Setting: "ansible_lookup_url_agent", Doc: "the User-Agent"},
+	{Name: "force_basic_auth", Kind: "bool", Default: value.Bool(false), Setting: "ansible_lookup_url_force_basic_auth", Doc: "send the login with the first request"},
 	{
 		Name: "follow_redirects", Kind: "str", Default: value.S("urllib2"), Setting: "ansible_lookup_url_follow_redirects",
 		Choices: []string{"all", "none", "safe", "urllib2", "no", "yes"},
+		Doc:     "which redirects are followed: all of a GET, or none",
 	},
-	{Name: "use_gssapi", Kind: "bool", Default: value.Bool(false), Setting: "ansible_lookup_url_use_gssapi"},
-	{Name: "use_netrc", Kind: "bool", Default: value.Bool(true), Setting: "ansible_lookup_url_use_netrc"},
-	{Name: "unix_socket", Kind: "str", Setting: "ansible_lookup_url_unix_socket"},
-	{Name: "ca_path", Kind: "str", Setting: "ansible_lookup_url_ca_path"},
-	{Name: "unredirected_headers", Kind: "list", Setting: "ansible_lookup_url_unredir_headers"},
-	{Name: "ciphers", Kind: "list", Setting: "ansible_lookup_url_ciphers"},
+	{Name: "use_gssapi", Kind: "bool", Default: value.Bool(false), Setting: "ansible_lookup_url_use_gssapi", Doc: "not supported"},
+	{Name: "use_netrc", Kind: "bool", Default: value.Bool(true), Setting: "ansible_lookup_url_use_netrc", Doc: "take the login from ~/.netrc"},
+	{Name: "unix_socket", Kind: "str", Setting: "ansible_lookup_url_unix_socket", Doc: "connect to this socket"},
+	{Name: "ca_path", Kind: "str", Setting: "ansible_lookup_url_ca_path", Doc: "a file of certificates to trust"},
+	{Name: "unredirected_headers", Kind: "list", Setting: "ansible_lookup_url_unredir_headers", Doc: "headers not sent to where a redirect leads"},
+	{Name: "ciphers", Kind: "list", Setting: "ansible_lookup_url_ciphers", Doc: "TLS ciphers to use"},
 }
 
 // maxURLBody bounds what a server may send.
