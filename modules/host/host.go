@@ -27,12 +27,17 @@ func Modules() []modules.Entry {
 	}
 	raw := modules.FreeForm("cmd")
 	return []modules.Entry{
+		bind("apt", func() modules.HostModule { return &Apt{} }),
 		bind("assemble", func() modules.HostModule { return &Assemble{} }),
 		bind("blockinfile", func() modules.HostModule { return &Blockinfile{} }),
 		bind("command", func() modules.HostModule { return &Command{} }, raw),
 		bind("copy", func() modules.HostModule { return &Copy{} }),
+		bind("cron", func() modules.HostModule { return &Cron{} }),
 		bind("file", func() modules.HostModule { return &File{} }),
+		bind("find", func() modules.HostModule { return &Find{} }),
+		bind("get_url", func() modules.HostModule { return &GetURL{} }),
 		bind("getent", func() modules.HostModule { return &Getent{} }),
+		bind("group", func() modules.HostModule { return &Group{} }),
 		bind("lineinfile", func() modules.HostModule { return &Lineinfile{} }),
 		bind("ping", func() modules.HostModule { return &Ping{} }),
 		bind("replace", func() modules.HostModule { return &Replace{} }),
@@ -41,7 +46,12 @@ func Modules() []modules.Entry {
 		bind("shell", func() modules.HostModule { return &Shell{} }, raw),
 		bind("slurp", func() modules.HostModule { return &Slurp{} }),
 		bind("stat", func() modules.HostModule { return &Stat{} }),
+		bind("systemd", func() modules.HostModule { return &Systemd{} }, modules.Alias(builtin+"systemd_service")),
+		bind("sysvinit", func() modules.HostModule { return &Sysvinit{} }),
 		bind("tempfile", func() modules.HostModule { return &Tempfile{} }),
 		bind("unarchive", func() modules.HostModule { return &Unarchive{} }),
+		bind("uri", func() modules.HostModule { return &URI{} }),
+		bind("user", func() modules.HostModule { return &User{} }),
+		bind("wait_for", func() modules.HostModule { return &WaitFor{} }),
 	}
 }
