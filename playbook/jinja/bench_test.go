@@ -97,7 +97,7 @@ func benchEnv(tb testing.TB) *jinja.Env {
 	return env
 }
 
-func render(tb testing.TB, env *jinja.Env, src string, vars jinja.Vars) string {
+func renderBench(tb testing.TB, env *jinja.Env, src string, vars jinja.Vars) string {
 	t, err := env.Template("", src)
 	if err != nil {
 		tb.Fatal(err)
@@ -114,12 +114,12 @@ func BenchmarkRender(b *testing.B) {
 	for _, c := range benchCases() {
 		b.Run(c.name, func(b *testing.B) {
 			env, vars := benchEnv(b), toVars(c.context)
-			render(b, env, c.src, vars)
+			renderBench(b, env, c.src, vars)
 			b.ReportAllocs()
 			b.ResetTimer()
 			if c.clients == 0 {
 				for b.Loop() {
-					render(b, env, c.src, vars)
+					renderBench(b, env, c.src, vars)
 				}
 				return
 			}
@@ -127,7 +127,7 @@ func BenchmarkRender(b *testing.B) {
 			for range c.clients {
 				wg.Go(func() {
 					for range b.N / c.clients {
-						render(b, env, c.src, vars)
+						renderBench(b, env, c.src, vars)
 					}
 				})
 			}
@@ -187,7 +187,7 @@ func BenchmarkCPython(b *testing.B) {
 			if err != nil || a.Error != "" {
 				b.Fatal(err, a.Error)
 			}
-			if got := render(b, benchEnv(b), c.src, toVars(c.context)); got != a.Out {
+			if got := renderBench(b, benchEnv(b), c.src, toVars(c.context)); got != a.Out {
 				b.Fatalf("the engine prints something else:\n%q\nCPython:\n%q", got, a.Out)
 			}
 			b.ReportMetric(float64(a.NS)/float64(b.N), "ns/op")

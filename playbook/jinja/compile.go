@@ -2,13 +2,15 @@ package jinja
 
 import (
 	"fmt"
+	"sync/atomic"
 
 	"orch/playbook/jinja/value"
 )
 
-// A program is a compiled template or expression. It is never changed afterwards and
-// knows no name, so that one source is compiled once.
+// A program is a compiled template or expression. But for size it is never changed
+// afterwards, and it knows no name, so that one source is compiled once.
 type program struct {
+	size  atomic.Int64 // how much it printed the last time
 	root  execFn
 	slots int
 	// expr is set for an expression, single for a template that is one {{ }} and nothing
@@ -20,12 +22,17 @@ type program struct {
 	free      []string
 	freeIndex map[string]int
 	freeAt    []value.Place
-	blocks    map[string]*block
-	extends   bool
+	// asked is set for the names that are looked up at all: others stand for variables of
+	// the template that may be unset.
+	asked   []bool
+	blocks  map[string]*block
+	extends bool
 	// composed is set when other templates may take part, mutates when a method may be
 	// called that changes a value the template did not make.
 	composed, mutates bool
-	filters, tests    []Ref
+	// retains is set when values may hold on to the evaluation: a call's does.
+	retains        bool
+	filters, tests []Ref
 }
 
 // An escapeMode is whether printed values are escaped where a node stands.
@@ -177,6 +184,7 @@ func (c *compiler) freeName(name string, at value.Place) int {
 		c.prog.freeIndex[name] = i
 		c.prog.free = append(c.prog.free, name)
 		c.prog.freeAt = append(c.prog.freeAt, at)
+		c.prog.asked = append(c.prog.asked, false)
 	} else if c.prog.freeAt[i] == (value.Place{}) {
 		c.prog.freeAt[i] = at
 	}
@@ -234,6 +242,7 @@ func (c *compiler) enter(f *frame) execFn {
 	for _, r := range f.sym.order {
 		switch l := f.sym.loads[r]; l.kind {
 		case loadResolve:
+			c.prog.asked[c.freeName(l.name, value.Place{})] = true
 			if f.sym.isStored(l.name) {
 				lazy = append(lazy, r.slot())
 			}
@@ -283,6 +292,7 @@ func (c *compiler) leave(f *frame) execFn {
 func (c *compiler) name(name string, at value.Place, f *frame) evalFn {
 	r, ok := f.sym.find(name)
 	if !ok { // a name the analysis of its scope does not cover: it is not set there
+		c.prog.asked[c.freeName(name, at)] = true
 		return c.free(name, at)
 	}
 	rule, _ := f.sym.loadOf(r)

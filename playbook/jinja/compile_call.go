@@ -128,6 +128,17 @@ func (m dictMapping) Attr(name string) (value.Value, bool, error) {
 	return v, ok, nil
 }
 
+// testCall is newCall for a test, which does not keep it: one is used again and again.
+func (in *instance) testCall(a *activation, name string, at value.Place, locals []local) *Call {
+	if in.spare == nil || len(locals) > 0 {
+		return a.newCall(name, at, locals)
+	}
+	c := in.spare
+	in.spare = nil // while it is in use
+	c.At, c.Name, c.Autoescape, c.local = at, name, in.scope.autoescape, nil
+	return c
+}
+
 // newCall makes what a function called at this place may ask for.
 func (a *activation) newCall(name string, at value.Place, locals []local) *Call {
 	in := a.in
@@ -147,6 +158,7 @@ func (a *activation) newCall(name string, at value.Place, locals []local) *Call 
 
 // call compiles a call; with extra, its value is one more keyword argument, `caller`.
 func (c *compiler) call(n *callExpr, f *frame, extra evalFn) evalFn {
+	c.prog.retains = true
 	fn, args, at := c.expr(n.fn, f), c.arguments(&n.args, f), n.at()
 	name := pathOf(n.fn)
 	locals := f.locals()
@@ -289,6 +301,7 @@ func (s *Signature) checkOne(v value.Value, unknown *value.Value) error {
 
 // filter compiles `x | name(args)`; for a filter block input gives the text.
 func (c *compiler) filter(n *filterExpr, f *frame, input evalFn) evalFn {
+	c.prog.retains = true
 	c.prog.filters = append(c.prog.filters, Ref{n.name, n.at()})
 	x := input
 	if n.x != nil {
@@ -368,7 +381,9 @@ func (c *compiler) test(n *testExpr, f *frame) evalFn {
 		if err := a.in.st.step(); err != nil {
 			return nil, a.in.fail(at, err)
 		}
-		ok, err := test.Do(a.newCall(name, at, locals), in, bound)
+		call := a.in.testCall(a, name, at, locals)
+		ok, err := test.Do(call, in, bound)
+		a.in.spare = call
 		if err != nil {
 			return a.in.settle(at, nil, err)
 		}

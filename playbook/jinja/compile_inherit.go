@@ -407,7 +407,7 @@ func (m *module) print(o *output) error {
 	if m.out.unknown != nil {
 		o.unknown = m.out.unknown
 	}
-	return o.data(string(m.out.buf))
+	return o.data(m.out.buf.String())
 }
 
 // Type implements value.Value.
@@ -421,11 +421,11 @@ func (m *module) Attr(name string) (value.Value, bool, error) {
 
 // Str implements value.Texter: what the template printed.
 func (m *module) Str() string {
-	o := &output{limit: len(m.out.buf) + 1<<20}
+	o := &output{limit: m.out.buf.Len() + 1<<20}
 	if m.print(o) != nil {
 		return ""
 	}
-	return string(o.buf)
+	return o.buf.String()
 }
 
 // Repr implements value.Texter.

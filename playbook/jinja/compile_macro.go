@@ -269,7 +269,7 @@ func (m *Macro) defaults(act *activation) error {
 		if p.fallback == nil {
 			act.slots[p.slot] = &value.Undefined{
 				Name: p.name, Hint: "parameter '" + p.name + "' was not provided",
-				Lenient: m.in.env.opts.Lenient, At: m.code.at,
+				Lenient: m.in.env.opts.Lenient,
 			}
 			continue
 		}

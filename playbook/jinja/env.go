@@ -215,14 +215,20 @@ type evaluation struct {
 	free     [4]value.Value
 	slots    [2]value.Value
 	running  [1]*instance
+	call     Call
 }
 
 // start prepares an evaluation. The slices inside it are used when they are large enough.
 func start(ctx context.Context, env *Env, name string, p *program, vars Vars) *evaluation {
+	e := &evaluation{}
+	e.init(ctx, env, name, p, vars)
+	return e
+}
+
+func (e *evaluation) init(ctx context.Context, env *Env, name string, p *program, vars Vars) {
 	if vars == nil {
 		vars = MapVars(nil)
 	}
-	e := &evaluation{}
 	e.state = state{ctx: ctx, done: ctx.Done(), env: env, vars: vars, clone: p.mutates || p.composed}
 	if p.composed {
 		e.state.memo = map[string]value.Value{}
@@ -231,9 +237,29 @@ func start(ctx context.Context, env *Env, name string, p *program, vars Vars) *e
 	e.instance = instance{st: &e.state, env: env, scope: &e.scope, prog: p, name: name}
 	e.instance.free = sized(e.free[:], len(p.free))
 	e.running[0] = &e.instance
+	e.call = Call{Ctx: ctx, Env: env, Vars: vars, in: &e.instance}
+	e.instance.spare = &e.call
 	e.scope.instances = e.running[:]
 	e.act = activation{slots: sized(e.slots[:], p.slots), in: &e.instance}
-	return e
+}
+
+// idle are evaluations to use again.
+var idle = sync.Pool{New: func() any { return new(evaluation) }}
+
+// value evaluates an expression that is all of a program. When nothing in it can hold on
+// to the evaluation, as calls and filters may, the evaluation is used again.
+func (p *program) value(ctx context.Context, env *Env, name string, x evalFn, vars Vars, native bool) (value.Value, error) {
+	if p.retains {
+		e := start(ctx, env, name, p, vars)
+		e.state.native = native
+		return outcome(x(&e.act))
+	}
+	e := idle.Get().(*evaluation)
+	e.init(ctx, env, name, p, vars)
+	v, err := x(&e.act)
+	*e = evaluation{}
+	idle.Put(e)
+	return outcome(v, err)
 }
 
 func sized(room []value.Value, n int) []value.Value {
@@ -256,8 +282,7 @@ func outcome(v value.Value, err error) (value.Value, error) {
 
 // Eval evaluates the expression. The result may be *value.Undefined or value.Unknown.
 func (x *Expr) Eval(ctx context.Context, vars Vars) (value.Value, error) {
-	e := start(ctx, x.env, "", x.prog, vars)
-	return outcome(x.prog.expr(&e.act))
+	return x.prog.value(ctx, x.env, "", x.prog.expr, vars, false)
 }
 
 // FreeNames are the variables the expression asks for.
@@ -269,22 +294,26 @@ func (x *Expr) Filters() []Ref { return slices.Clone(x.prog.filters) }
 // Tests are the tests the expression uses.
 func (x *Expr) Tests() []Ref { return slices.Clone(x.prog.tests) }
 
+// maxSizeHint bounds the room made for an output beforehand.
+const maxSizeHint = 1 << 20
+
 // Render prints the template: a Str, or Unknown when what it prints is not known.
 func (t *Template) Render(ctx context.Context, vars Vars) (value.Value, error) {
 	if t.prog.single != nil && !t.env.opts.Autoescape {
 		return t.renderSingle(ctx, vars)
 	}
 	o := t.env.textOutput()
+	o.buf.Grow(int(t.prog.size.Load()))
 	if err := t.run(ctx, vars, o, false); err != nil {
 		return outcome(nil, err)
 	}
+	t.prog.size.Store(int64(min(o.buf.Len(), maxSizeHint)))
 	return o.text(), nil
 }
 
 // renderSingle renders a template that is one expression without collecting output.
 func (t *Template) renderSingle(ctx context.Context, vars Vars) (value.Value, error) {
-	e := start(ctx, t.env, t.name, t.prog, vars)
-	v, err := outcome(t.prog.single(&e.act))
+	v, err := t.prog.value(ctx, t.env, t.name, t.prog.single, vars, false)
 	if err != nil {
 		return nil, err
 	}
@@ -293,7 +322,8 @@ func (t *Template) renderSingle(ctx context.Context, vars Vars) (value.Value, er
 	}
 	o := t.env.textOutput()
 	if err := o.print(v); err != nil {
-		return nil, e.instance.fail(t.prog.singleAt, err)
+		in := instance{env: t.env, name: t.name}
+		return nil, in.fail(t.prog.singleAt, err)
 	}
 	return o.text(), nil
 }
@@ -330,9 +360,7 @@ func (t *Template) Native(ctx context.Context, vars Vars) (value.Value, error) {
 	}
 	var nodes []value.Value
 	if t.prog.single != nil {
-		e := start(ctx, t.env, t.name, t.prog, vars)
-		e.state.native = true
-		v, err := outcome(t.prog.single(&e.act))
+		v, err := t.prog.value(ctx, t.env, t.name, t.prog.single, vars, true)
 		if err != nil || concat == nil {
 			return v, err
 		}
@@ -371,7 +399,7 @@ func (t *Template) Tests() []Ref { return slices.Clone(t.prog.tests) }
 func (p *program) freeNames(env *Env) []Ref {
 	var refs []Ref
 	for i, name := range p.free {
-		if _, global := env.globals[name]; !global {
+		if _, global := env.globals[name]; p.asked[i] && !global {
 			refs = append(refs, Ref{name, p.freeAt[i]})
 		}
 	}

@@ -161,7 +161,7 @@ type Filter struct {
 	Do  func(c *Call, in value.Value, b Bound) (value.Value, error)
 }
 
-// A Test is `value is name(args)`.
+// A Test is `value is name(args)`. Do must not keep c.
 type Test struct {
 	Sig Signature
 	Do  func(c *Call, in value.Value, b Bound) (bool, error)

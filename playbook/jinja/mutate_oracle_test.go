@@ -144,7 +144,7 @@ func TestOracle(t *testing.T) {
 			o = startOracle(t)
 			continue
 		}
-		if want.Skip != "" || unsteady.MatchString(want.Out) {
+		if want.Skip != "" || unsteady.MatchString(want.Out) || strings.HasPrefix(want.Error, "AssertionError: Tried to resolve") {
 			continue
 		}
 		compared++

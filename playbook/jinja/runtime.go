@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 
 	"orch/playbook/jinja/value"
 )
@@ -190,6 +192,8 @@ type instance struct {
 	name  string
 	// free are the names from the scope by their number; nil until looked up.
 	free []value.Value
+	// spare is a Call that tests use one after the other.
+	spare *Call
 }
 
 func (in *instance) resolve(i int) (value.Value, error) {
@@ -260,7 +264,7 @@ func (a *activation) truth(v value.Value, at value.Place) (truth, known bool, er
 
 // An output collects what a template prints.
 type output struct {
-	buf    []byte
+	buf    strings.Builder
 	parts  []value.Value
 	native bool
 	// unknown is set once something printed is not known.
@@ -283,10 +287,10 @@ func (o *output) data(text string) error {
 		o.parts = append(o.parts, value.S(text))
 		return nil
 	}
-	if len(o.buf)+len(text) > o.limit {
+	if o.buf.Len()+len(text) > o.limit {
 		return o.tooBig()
 	}
-	o.buf = append(o.buf, text...)
+	o.buf.WriteString(text)
 	return nil
 }
 
@@ -304,7 +308,9 @@ func (o *output) print(v value.Value) error {
 	case value.Str:
 		return o.data(v.S)
 	case value.Int:
-		return o.data(value.String(v))
+		var digits [20]byte
+		o.buf.Write(strconv.AppendInt(digits[:0], int64(v), 10))
+		return nil
 	case value.Unknown:
 		o.unknown = v
 		return nil
@@ -364,7 +370,7 @@ func (o *output) text() value.Value {
 	if o.unknown != nil {
 		return o.unknown
 	}
-	return value.S(string(o.buf))
+	return value.S(o.buf.String())
 }
 
 // captured is what a macro, set block or filter block printed.
