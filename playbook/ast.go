@@ -11,6 +11,8 @@ import (
 type Playbook struct {
 	Path  string
 	Plays []*Play
+
+	remarks source.Diagnostics // for Lint
 }
 
 // A Play maps hosts to work.

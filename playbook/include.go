@@ -102,8 +102,13 @@ func argNode(n *source.Node, action, name string) *source.Node {
 // applyTo reads the keywords of apply into a block.
 func (sc *scope) applyTo(b *Block, n *source.Node) {
 	for _, e := range n.Entries {
-		if e.Key.Text == "block" || e.Key.Text == "rescue" || e.Key.Text == "always" || !sc.shared(&b.Keywords, e, onBlock) {
-			sc.invalidKey(e.Key, onBlock, "Block")
+		switch e.Key.Text {
+		case "block", "rescue", "always":
+			mark(sc.errorf(e.Key.Pos(), "'%s' cannot stand in apply", e.Key.Text), e.Key.Text)
+		default:
+			if !sc.shared(&b.Keywords, e, onBlock) {
+				sc.invalidKey(e.Key, onBlock, "Block")
+			}
 		}
 	}
 }
@@ -276,8 +281,8 @@ func (l *Loader) FindTasks(name string, t *Task, parent *Block) (path string, se
 }
 
 // at is the scope of what a running include brings in.
-func (ld *load) at(t *Task, parent *Block) scope {
-	sc := scope{load: ld, play: t.Play, role: t.Role, block: parent, handlers: t.Handler}
+func (ld *load) at(t *Task, parent *Block) (sc scope, ok bool) {
+	sc = scope{load: ld, play: t.Play, role: t.Role, block: parent, handlers: t.Handler}
 	if t.Play != nil {
 		sc.inherit(&t.Play.Keywords)
 	}
@@ -287,6 +292,7 @@ func (ld *load) at(t *Task, parent *Block) scope {
 	}
 	if len(chain) > maxDepth {
 		ld.errorf(t.ActionPos, "%s never ends: it is %d levels deep", t.Action, len(chain))
+		return sc, false
 	}
 	if t.Role != nil {
 		sc.inherit(&t.Role.Keywords)
@@ -294,7 +300,7 @@ func (ld *load) at(t *Task, parent *Block) scope {
 	for _, b := range slices.Backward(chain) {
 		sc.inherit(&b.Keywords)
 	}
-	return sc
+	return sc, true
 }
 
 // applied makes the block around what an include brings in: with the keywords of apply,
@@ -308,8 +314,8 @@ func (sc *scope) applied(t *Task, parent *Block) *Block {
 }
 
 func (ld *load) includeTasks(path string, t *Task, parent *Block) *Block {
-	sc := ld.at(t, parent)
-	if ld.diags.HasErrors() {
+	sc, ok := ld.at(t, parent)
+	if !ok {
 		return nil
 	}
 	b := sc.applied(t, parent)
@@ -435,8 +441,8 @@ func (sc scope) importRole(t *Task) []Node {
 }
 
 func (ld *load) includeRole(req IncludeRole, t *Task, parent *Block) *Role {
-	sc := ld.at(t, parent)
-	if ld.diags.HasErrors() {
+	sc, ok := ld.at(t, parent)
+	if !ok {
 		return nil
 	}
 	use := roleUse{

@@ -224,12 +224,12 @@ func (sc *scope) checkLiteral(name, lit string, n *source.Node, word keyword) {
 		ok = err == nil
 	}
 	if !ok {
-		mark(sc.errorf(n.Pos(), "the field '%s' has an invalid value ('%s'), and could not be converted to %s",
+		mark(sc.fault(n.Pos(), "the field '%s' has an invalid value ('%s'), and could not be converted to %s",
 			name, lit, formNames[word.form]), lit)
 		return
 	}
 	if word.choices != nil && !slices.Contains(word.choices, lit) {
-		d := mark(sc.errorf(n.Pos(), "'%s' is not a valid value for %s. Must be one of %s",
+		d := mark(sc.fault(n.Pos(), "'%s' is not a valid value for %s. Must be one of %s",
 			lit, name, strings.Join(word.choices, ", ")), lit)
 		d.Hint = source.DidYouMean(lit, word.choices)
 	}
@@ -294,7 +294,7 @@ func (sc *scope) conditions(n *source.Node, name string) []Scalar {
 	var out []Scalar
 	for _, item := range items {
 		if item.Kind != source.ScalarNode {
-			sc.errorf(item.Pos(), "a condition of '%s' is an expression, not %s", name, item.Describe())
+			sc.fault(item.Pos(), "a condition of '%s' is an expression, not %s", name, item.Describe())
 			continue
 		}
 		if item.IsNull() {
@@ -319,7 +319,7 @@ func setEnvironment(sc *scope, k *Keywords, n *source.Node, _ object) {
 			continue
 		}
 		if item.Kind != source.MappingNode && !(item.IsStr() && isTemplate(item.Text)) {
-			sc.errorf(item.Pos(), "environment must be a dictionary, received %s (%s)", item.Text, item.Describe())
+			sc.fault(item.Pos(), "environment must be a dictionary, received %s (%s)", item.Text, item.Describe())
 			continue
 		}
 		v := item.Value(source.Author)

@@ -42,6 +42,9 @@ type Config struct {
 	// LenientTasks makes an unknown key of a task a warning
 	// (invalid_task_attribute_failed = false).
 	LenientTasks bool
+	// Deferred leaves to the run what ansible-core only notices there: wrong arguments,
+	// values and templates of tasks. They are then remarks of [Lint].
+	Deferred bool
 	// PrivateRoleVars is private_role_vars, nil when it is not set.
 	PrivateRoleVars *bool
 }
@@ -92,7 +95,9 @@ func (l *Loader) Load(path string) (*Playbook, source.Diagnostics) {
 	ld := l.begin()
 	pb := &Playbook{Path: path}
 	pb.Plays = ld.playbook(path, nil, nil)
-	return pb, ld.finish()
+	diags := ld.finish()
+	pb.remarks = ld.remarks
+	return pb, diags
 }
 
 // IncludeTasks reads a file of tasks for t, an include_tasks, while a run goes on. The
@@ -100,6 +105,7 @@ func (l *Loader) Load(path string) (*Playbook, source.Diagnostics) {
 // keywords of apply. The error is a source.Diagnostics.
 func (l *Loader) IncludeTasks(path string, t *Task, parent *Block) ([]Node, error) {
 	ld := l.begin()
+	ld.dynamic = true
 	b := ld.includeTasks(path, t, parent)
 	if err := ld.finish().Err(); err != nil {
 		return nil, err
@@ -123,6 +129,7 @@ type IncludeRole struct {
 // error is a source.Diagnostics.
 func (l *Loader) IncludeRole(req IncludeRole, t *Task, parent *Block) (*Role, error) {
 	ld := l.begin()
+	ld.dynamic = true
 	r := ld.includeRole(req, t, parent)
 	if err := ld.finish().Err(); err != nil {
 		return nil, err
@@ -143,10 +150,18 @@ func (l *Loader) VarsFile(path string) (*value.Dict, source.Diagnostics) {
 type load struct {
 	*Loader
 	diags  source.Diagnostics
-	checks []func() source.Diagnostics
-	uses   int // roles and imports entered, against endless ones
-	warmed sync.Map
-	warm   errgroup.Group
+	checks []check
+	// remarks are mistakes that only a run may stumble over, for Lint.
+	remarks source.Diagnostics
+	dynamic bool // an include of a run: its tasks are checked when they run
+	warmed  sync.Map
+	warm    errgroup.Group
+}
+
+// A check is work put off. soft says that what it finds is a remark.
+type check struct {
+	run  func() source.Diagnostics
+	soft bool
 }
 
 func (l *Loader) begin() *load {
@@ -165,14 +180,18 @@ func (ld *load) finish() source.Diagnostics {
 	for from := 0; from < len(ld.checks); from += batch {
 		g.Go(func() error {
 			for i := from; i < min(from+batch, len(ld.checks)); i++ {
-				found[i] = ld.checks[i]()
+				found[i] = ld.checks[i].run()
 			}
 			return nil
 		})
 	}
 	_ = g.Wait() // checks return no errors
-	for _, d := range found {
-		ld.diags = append(ld.diags, d...)
+	for i, d := range found {
+		if ld.checks[i].soft {
+			ld.remarks = append(ld.remarks, d...)
+		} else {
+			ld.diags = append(ld.diags, d...)
+		}
 	}
 	return ld.diags.Sorted()
 }

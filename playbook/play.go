@@ -20,11 +20,11 @@ func (ld *load) playbook(path string, from *source.Node, stack []string) []*Play
 		ld.errorf(from.Pos(), "import_playbook never ends: %s", strings.Join(append(stack, path), " imports "))
 		return nil
 	}
-	n, _ := ld.parse(path, from.Pos(), "playbook")
+	n, read := ld.parse(path, from.Pos(), "playbook")
 	at := source.Pos{File: path, Line: 1, Col: 1}
 	switch {
 	case n == nil || n.IsNull():
-		if !ld.diags.HasErrors() {
+		if read {
 			ld.errorf(at, "Empty playbook, nothing to do: %s", path)
 		}
 		return nil

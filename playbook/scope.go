@@ -20,6 +20,9 @@ type scope struct {
 	stack []string
 	// collections are those of the nearest collections keyword.
 	collections []string
+	// handled says that somebody reckons with a failure of the tasks here: a rescue,
+	// ignore_errors or failed_when. What fails there at run time must not stop the load.
+	handled bool
 	// defaults says that a module_defaults applies: missing arguments may come from it.
 	defaults bool
 }
@@ -36,6 +39,32 @@ func (sc *scope) inherit(k *Keywords) {
 		sc.collections = k.Collections
 	}
 	sc.defaults = sc.defaults || len(k.ModuleDefaults) > 0
+	sc.handled = sc.handled || ignores(k.IgnoreErrors)
+}
+
+// ignores reports whether ignore_errors may be true.
+func ignores(s *Scalar) bool {
+	if s == nil {
+		return false
+	}
+	v, known := boolOf(s.Val)
+	return v || !known
+}
+
+// soft reports whether wrong arguments, values and templates are only remarks here.
+func (sc *scope) soft() bool { return sc.handled || sc.dynamic || sc.c.Deferred }
+
+// fault adds a mistake that ansible-core notices only when the task runs.
+func (sc *scope) fault(pos source.Pos, format string, args ...any) *source.Diagnostic {
+	if sc.soft() {
+		return sc.remarks.Errorf(pos, format, args...)
+	}
+	return sc.errorf(pos, format, args...)
+}
+
+// later puts off a check whose findings are faults.
+func (sc *scope) later(run func() source.Diagnostics) {
+	sc.checks = append(sc.checks, check{run, sc.soft()})
 }
 
 // scalar is a keyword's value as written; nil for nothing.
@@ -98,7 +127,7 @@ func (sc *scope) checkTemplates(v value.Value, cond bool) {
 		return
 	}
 	checker := sc.c.Templates
-	sc.checks = append(sc.checks, func() source.Diagnostics { return templateErrors(checker, v, cond) })
+	sc.later(func() source.Diagnostics { return templateErrors(checker, v, cond) })
 }
 
 // templateErrors parses the templates of v and returns what is wrong with them.

@@ -66,7 +66,9 @@ func (sc scope) blockNode(n *source.Node) []Node {
 		}
 	}
 	in := sc.inside(b)
-	b.Block = in.nodes(n.Get("block").Value, "block")
+	rescued := in
+	rescued.handled = in.handled || !n.Get("rescue").Value.IsNull()
+	b.Block = rescued.nodes(n.Get("block").Value, "block")
 	b.Rescue = in.nodes(n.Get("rescue").Value, "rescue")
 	b.Always = in.nodes(n.Get("always").Value, "always")
 	for _, word := range []string{"rescue", "always"} {
@@ -87,6 +89,10 @@ func (sc scope) taskNode(n *source.Node) []Node {
 		setCollections(&sc, &t.Keywords, c.Value, o)
 		sc.collections = t.Collections
 	}
+	if e := n.Get("ignore_errors"); e.Key != nil {
+		sc.handled = sc.handled || ignores(scalar(e.Value))
+	}
+	sc.handled = sc.handled || n.Get("failed_when").Key != nil
 	a, ok := sc.findAction(n, o)
 	if ok {
 		t.Action, t.ActionPos = a.name, a.key.Pos()
@@ -179,7 +185,7 @@ func (sc *scope) checkMeta(t *Task) {
 	case isTemplate(word):
 		sc.errorf(*t.FreeForm.From, "the action of meta cannot be a template: '%s'", word)
 	case !slices.Contains(metaActions, word):
-		d := mark(sc.errorf(*t.FreeForm.From, "invalid meta action requested: %s", word), word)
+		d := mark(sc.fault(*t.FreeForm.From, "invalid meta action requested: %s", word), word)
 		d.Hint = "one of " + strings.Join(metaActions, ", ")
 		if s := source.DidYouMean(word, metaActions); s != "" {
 			d.Hint = s
@@ -257,11 +263,11 @@ func (sc *scope) setLoop(t *Task, e source.Entry, with string) {
 	}
 	t.Loop, t.With = e.Value.Value(source.Author), with
 	if with == "" && e.Value.Kind == source.MappingNode {
-		sc.errorf(e.Value.Pos(), "Invalid data passed to 'loop', it requires a list, got this instead: a mapping.").
+		sc.fault(e.Value.Pos(), "Invalid data passed to 'loop', it requires a list, got this instead: a mapping.").
 			Hint = "use the filter dict2items, or with_dict"
 	}
 	if lit, ok := literal(e.Value); ok && with == "" {
-		mark(sc.errorf(e.Value.Pos(), "Invalid data passed to 'loop', it requires a list, got this instead: %s.", lit), lit).
+		mark(sc.fault(e.Value.Pos(), "Invalid data passed to 'loop', it requires a list, got this instead: %s.", lit), lit).
 			Hint = fmt.Sprintf("a variable needs braces: \"{{ %s }}\"", lit)
 	}
 	sc.checkTemplates(t.Loop, false)
@@ -333,7 +339,7 @@ func (sc *scope) checkTask(t *Task) {
 		return
 	}
 	partial := sc.defaults
-	sc.checks = append(sc.checks, func() source.Diagnostics { return checkArgs(t, m, partial) })
+	sc.later(func() source.Diagnostics { return checkArgs(t, m, partial) })
 }
 
 // checkArgs lets a module check the arguments of a task. partial says that module_defaults
