@@ -346,6 +346,11 @@ func TestExtensions(t *testing.T) {
 	}
 }
 
+func TestSprig(t *testing.T) {
+	b := newBench(t, template.Options{}, "s: hello\ntrunc: mine", "")
+	b.want("{{ s | sprig.trunc(3) }} {{ sprig.trunc(3, s) }} {{ trunc }}", "str 'hel hel mine'")
+}
+
 func TestLoops(t *testing.T) {
 	b := newBench(t, template.Options{}, "l: [1, [2, 3]]\nd: {a: 1}\nnope_list: '{{ nope }}'", "")
 	b.write("files/here.txt", "x")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io/fs"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"orch/playbook/jinja"
 	"orch/playbook/jinja/value"
 	"orch/playbook/template/filter"
+	"orch/playbook/template/sprig"
 )
 
 // Overrides are the settings of Jinja a template file, a task or a lookup may choose.
@@ -54,20 +56,14 @@ func (e *Engine) environment() error {
 			return fmt.Errorf("jinja2_extensions: %q is not supported: use jinja2.ext.do or jinja2.ext.loopcontrols", ext)
 		}
 	}
-	for name, f := range filter.Filters() {
-		e.base.Filters[name] = f
+	for _, more := range []map[string]*jinja.Filter{filter.Filters(), sprig.Filters(), e.opt.Filters} {
+		maps.Copy(e.base.Filters, more)
 	}
-	for name, t := range filter.Tests() {
-		e.base.Tests[name] = t
+	for _, more := range []map[string]*jinja.Test{filter.Tests(), e.opt.Tests} {
+		maps.Copy(e.base.Tests, more)
 	}
-	for name, f := range e.opt.Filters {
-		e.base.Filters[name] = f
-	}
-	for name, t := range e.opt.Tests {
-		e.base.Tests[name] = t
-	}
-	for name, g := range e.opt.Globals {
-		e.base.Globals[name] = g
+	for _, more := range []map[string]value.Value{sprig.Globals(), e.opt.Globals} {
+		maps.Copy(e.base.Globals, more)
 	}
 	e.keepText()
 	return nil
