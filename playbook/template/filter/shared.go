@@ -57,3 +57,11 @@ func cryptMethod(name string) (crypter, error) {
 	}
 	return c, nil
 }
+
+// Time returns the moment a datetime of the template language stands for.
+func Time(v value.Value) (time.Time, bool) {
+	if d, ok := v.(*dateTime); ok {
+		return d.instant(), true
+	}
+	return time.Time{}, false
+}
