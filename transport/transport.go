@@ -35,7 +35,8 @@ type Cmd struct {
 	Stderr io.Writer
 	// Umask, if set, is the umask of the process.
 	Umask *int
-	// TTY asks for a terminal (the PTY capability); stderr then arrives on Stdout.
+	// TTY asks for a terminal (the PTY capability); stderr then arrives on Stdout. Stdin
+	// is the terminal if there is a Stdin, and never ends.
 	TTY bool
 }
 

@@ -129,8 +129,11 @@ func startTTY(ctx context.Context, cmd *exec.Cmd, c transport.Cmd) (transport.Pr
 		master.Close()
 		return nil, fmt.Errorf("prepare a terminal: %w", err)
 	}
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = slave, slave, slave
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	cmd.Stdout, cmd.Stderr = slave, slave
+	if c.Stdin != nil {
+		cmd.Stdin = slave
+	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true, Ctty: 1}
 	if err := cmd.Start(); err != nil {
 		master.Close()
 		return nil, err

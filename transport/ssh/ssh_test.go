@@ -221,7 +221,7 @@ func TestDialFromTheHost(t *testing.T) {
 func TestTerminal(t *testing.T) {
 	alone(t)
 	conn := dial(t, configFor(transporttest.Sshd(t)))
-	cmd := transport.Cmd{Argv: []string{"sh", "-c", `[ -t 0 ] && [ -t 1 ] && printf 'a\nb'; echo e >&2`}, TTY: true}
+	cmd := transport.Cmd{Argv: []string{"sh", "-c", `[ -t 1 ] && [ -t 2 ] && printf 'a\nb'; echo e >&2`}, TTY: true}
 	out, _, exit, err := transporttest.Output(t.Context(), conn, cmd)
 	if err != nil || exit != 0 || out != "a\nbe\n" {
 		t.Errorf("%q, exit %d, %v", out, exit, err)
