@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"orch/playbook"
 	"orch/playbook/jinja/value"
 	"orch/playbook/settings"
 	"orch/playbook/source"
@@ -234,6 +235,20 @@ func parseExtraVar(arg string, open func([]byte) ([]byte, error)) (*value.Dict, 
 	d, ok := docs[0].Value(source.Author).(*value.Dict)
 	if !ok {
 		return nil, fmt.Errorf("extra variables of %s must be a mapping, not a %s", strconv.Quote(file), docs[0].Describe())
+	}
+	return d, nil
+}
+
+// keyValues reads "a=1 b='two words'": values are text, as on ansible's command line.
+func keyValues(arg string) (*value.Dict, error) {
+	pairs, err := playbook.ParseKV(arg)
+	if err != nil {
+		return nil, fmt.Errorf("extra variables %q: %w", arg, err)
+	}
+	at := &value.Origin{File: "--extra-vars", Line: 1, Col: 1}
+	d := value.NewDict(len(pairs))
+	for _, p := range pairs {
+		d.SetStr(p[0], value.Str{S: p[1], From: at})
 	}
 	return d, nil
 }

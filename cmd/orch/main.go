@@ -39,12 +39,12 @@ func mainExit(args []string, stderr *os.File) (code int) {
 	root := newRoot()
 	root.SetArgs(args[1:])
 	err := root.ExecuteContext(ctx)
-	report(stderr, err)
+	printError(stderr, err)
 	return exitCode(err)
 }
 
-// report prints the error of a command: diagnostics with their source lines.
-func report(w *os.File, err error) {
+// printError prints the error of a command: diagnostics with their source lines.
+func printError(w *os.File, err error) {
 	var exit *exitError
 	if err == nil || errors.As(err, &exit) && (exit.quiet || exit.err == nil) {
 		return
@@ -116,7 +116,7 @@ was touched, 4 a host was unreachable, 5 changes are pending (--check --exit-cod
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return inputError(fmt.Errorf("%w\nhint: see %s --help", err, cmd.CommandPath()))
 	})
-	root.AddCommand(newVersion(), newDoc(), newInventory())
+	root.AddCommand(newRun(), newDo(), newInventory(), newEval(), newExplainVar(), newVault(), newDoc(), newVersion())
 	return root
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/user"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -216,7 +215,10 @@ func (p *project) openEngine(strict bool) error {
 		return fmt.Errorf("make template engine: %w", err)
 	}
 	p.engine = engine
-	p.files = &vars.Files{Open: p.open, Extensions: p.settings.List("YAML_FILENAME_EXTENSIONS")}
+	p.files = &vars.Files{
+		Open: p.open, Extensions: p.settings.List("YAML_FILENAME_EXTENSIONS"),
+		Warn: func(msg string) { p.warn(source.Diagnostic{Msg: msg}) },
+	}
 	return nil
 }
 
@@ -260,14 +262,5 @@ func (p *project) roleFolders() []string {
 	if wd, err := os.Getwd(); err == nil {
 		folders = append(folders, filepath.Join(wd, "roles"))
 	}
-	slices.Compact(folders)
-	return folders
-}
-
-// currentUser is the name of whoever runs orch.
-func currentUser() string {
-	if u, err := user.Current(); err == nil {
-		return u.Username
-	}
-	return os.Getenv("USER")
+	return slices.Compact(folders)
 }

@@ -28,7 +28,7 @@ type Copy struct {
 	// host with remote_src.
 	Src string `orch:"path"`
 	// Text to write, instead of src; a dict or list is written as JSON.
-	Content value.Value `orch:"secret"`
+	Content value.Value
 	// File on the host, or a folder to put it in.
 	Dest string `orch:"required,path"`
 	// Keep a copy of what is replaced.

@@ -142,18 +142,18 @@ func quote(s string) string {
 	return out
 }
 
-// Run runs a decoded module for a host.
-func (w *World) Run(ctx context.Context, entry modules.Entry, module any, site control.Target, o modules.Options) (modules.Result, error) {
+// Open makes the view and target of a decoded module for the task's host.
+func (w *World) Open(_ context.Context, site control.Target, module any) (view, target any, err error) {
 	m, ok := module.(authenticated)
 	if !ok {
-		return modules.Result{}, fmt.Errorf("%s: %T has no cluster options", entry.Name, module)
+		return nil, nil, fmt.Errorf("%T has no cluster options", module)
 	}
 	c, err := w.Cluster(*m.authentication(), site)
 	if err != nil {
-		return modules.Result{Failure: modules.Failf("%v", err)}, nil
+		return nil, nil, modules.Failf("%v", err)
 	}
-	view := &View{cluster: c, site: site, check: o.Check, diff: o.Diff}
-	return entry.Run(ctx, module, view, &Target{view}, o)
+	v := &View{cluster: c, site: site, check: site.Check(), diff: site.Diff()}
+	return v, &Target{v}, nil
 }
 
 // Close ends every connection.

@@ -120,7 +120,8 @@ func (h *host) advance(p *place) *task {
 		if t.implicit && t.meta == "flush_handlers" && len(h.it.notifications) == 0 && !h.b.anyNotified() {
 			continue
 		}
-		if t.roleRun != nil && !t.roleRun.duplicates && t.roleRun.completed[h.name] {
+		// A role that has run is not run again; its handlers are.
+		if !p.flushing && t.roleRun != nil && !t.roleRun.duplicates && t.roleRun.completed[h.name] {
 			continue
 		}
 		return t

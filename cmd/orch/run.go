@@ -1,0 +1,327 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"orch/modules/schema"
+	"orch/modules/target"
+	"orch/playbook"
+	"orch/playbook/jinja/value"
+	"orch/playbook/run"
+	"orch/playbook/source"
+	"orch/playbook/vars"
+	"orch/roles"
+	"orch/transport"
+)
+
+// playFlags are the flags of commands that work on playbooks.
+type playFlags struct {
+	project    projectFlags
+	connection connectionFlags
+	run        runFlags
+	tags       tagFlags
+
+	listHosts, listTasks, listTags, syntaxCheck bool
+	startAt                                     string
+	step                                        bool
+	exitCode, verify                            bool
+	lockTimeout                                 time.Duration
+	output                                      string
+}
+
+func (f *playFlags) add(fs *pflag.FlagSet) {
+	f.project.add(fs)
+	f.connection.add(fs)
+	f.run.add(fs)
+	f.tags.add(fs)
+}
+
+func newRun() *cobra.Command {
+	f := &playFlags{}
+	cmd := &cobra.Command{
+		Use:   "run PLAYBOOK…",
+		Short: "Run playbooks",
+		Long: `Runs playbooks on the hosts and clusters of an inventory.
+
+-i NAME is a path if it exists, else a name in inventories/ or inventory/. Without -i the
+project's "dev" inventory is used.
+
+Exit codes: 0 fine, 2 a task failed, 3 the input is wrong and nothing was touched, 4 a host
+was unreachable, 5 changes are pending (--check --exit-code), 130 interrupted.`,
+		Example: `  orch run playbooks/deploy.yml -i stage
+  orch run playbooks/deploy.yml -i stage --check --diff
+  orch run playbooks/deploy.yml -i live -l web1 -t config -e release=1.4.1`,
+		Args: args(cobra.MinimumNArgs(1)),
+		RunE: func(cmd *cobra.Command, paths []string) error { return f.runPlaybooks(cmd, paths) },
+	}
+	fs := cmd.Flags()
+	f.add(fs)
+	fs.BoolVar(&f.listHosts, "list-hosts", false, "print the hosts of each play and do nothing")
+	fs.BoolVar(&f.listTasks, "list-tasks", false, "print the tasks and do nothing")
+	fs.BoolVar(&f.listTags, "list-tags", false, "print the tags and do nothing")
+	fs.BoolVar(&f.syntaxCheck, "syntax-check", false, "check the playbooks and do nothing")
+	fs.StringVar(&f.startAt, "start-at-task", "", "start at the task of this name")
+	fs.BoolVar(&f.step, "step", false, "ask before each task")
+	fs.BoolVar(&f.exitCode, "exit-code", false, "with --check: end with 5 when something would change")
+	fs.BoolVar(&f.verify, "verify", false, "plan each module again after its steps; fail when something is left")
+	fs.DurationVar(&f.lockTimeout, "lock-timeout", 0, "how long to wait for another run on the same inventory")
+	fs.StringVar(&f.output, "output", "", "auto, terminal, plain, json, ansible, junit=FILE")
+	return cmd
+}
+
+// A job is a set of playbooks, loaded, with everything needed to run them.
+type job struct {
+	*project
+	flags     *playFlags
+	registry  *schema.Registry
+	loader    *playbook.Loader
+	playbooks []*playbook.Playbook
+	vars      *vars.Run
+}
+
+// prepare loads the playbooks and reports every mistake in them at once.
+func (f *playFlags) prepare(cmd *cobra.Command, paths []string) (*job, error) {
+	p, err := f.project.open(cmd.Context(), cmd.Flags(), cmd.ErrOrStderr())
+	if err != nil {
+		return nil, err
+	}
+	j := &job{project: p, flags: f}
+	if j.registry, err = newRegistry(); err != nil {
+		return nil, err
+	}
+	s := p.settings
+	j.vars = p.varsRun(vars.Options{
+		Check: f.run.check, Diff: f.run.diff || s.Bool("DIFF_ALWAYS"),
+		RunTags: f.onlyTags(p), SkipTags: words(s.List("TAGS_SKIP")),
+	})
+	j.loader = playbook.NewLoader(j.loaderConfig())
+	var diags source.Diagnostics
+	for _, path := range paths {
+		pb, found := j.loader.Load(path)
+		diags = append(diags, found...)
+		j.playbooks = append(j.playbooks, pb)
+	}
+	if diags.HasErrors() {
+		return nil, diags.Sorted()
+	}
+	for _, d := range diags {
+		p.warn(d)
+	}
+	return j, nil
+}
+
+func (j *job) loaderConfig() playbook.Config {
+	s := j.settings
+	c := playbook.Config{
+		Files: files, Modules: playbook.FromRegistry(j.registry), Templates: j.engine, Lookup: j.hasLookup,
+		OpenVault: j.open, Library: s.List("DEFAULT_MODULE_PATH"),
+		Roles:         roles.Finder{Path: j.roleFolders(), Collections: s.List("COLLECTIONS_PATHS")},
+		DuplicateKeys: s.Str("DUPLICATE_YAML_DICT_KEY"), LenientTasks: !s.Bool("INVALID_TASK_ATTRIBUTE_FAILED"),
+		Static: j.static,
+	}
+	if s.Set("DEFAULT_PRIVATE_ROLE_VARS") {
+		private := s.Bool("DEFAULT_PRIVATE_ROLE_VARS")
+		c.PrivateRoleVars = &private
+	}
+	return c
+}
+
+// static templates what must be known while loading, from extra variables and those of
+// the play: no host is known yet.
+func (j *job) static(p *playbook.Play, t *playbook.Task, v value.Value) (value.Value, error) {
+	ctx := context.Background()
+	if p == nil {
+		return j.engine.Value(ctx, v, j.vars.Eval(ctx, "", vars.PlayOptions{}))
+	}
+	play := j.vars.Play(p, vars.PlayOptions{Basedir: filepath.Dir(p.File)})
+	if t == nil {
+		return j.engine.Value(ctx, v, play.Eval(ctx, play.Host("")))
+	}
+	return j.engine.Value(ctx, v, play.Task(t, vars.TaskOptions{}).Eval(ctx, play.Host("")))
+}
+
+func (f *playFlags) onlyTags(p *project) []string {
+	tags := words(p.settings.List("TAGS_RUN"))
+	if len(tags) == 0 {
+		return []string{"all"}
+	}
+	return tags
+}
+
+func (f *playFlags) runPlaybooks(cmd *cobra.Command, paths []string) error {
+	j, err := f.prepare(cmd, paths)
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.syntaxCheck:
+		for _, path := range paths {
+			fmt.Fprintf(cmd.OutOrStdout(), "\nplaybook: %s\n", path)
+		}
+		return nil
+	}
+	lock, err := lockRun(cmd.Context(), j.inv.Sources, f.lockTimeout)
+	if err != nil {
+		return inputError(err)
+	}
+	defer lock.Close()
+	return j.run(cmd)
+}
+
+// run executes the job and turns its end into an exit code.
+func (j *job) run(cmd *cobra.Command) error {
+	view, err := openView(j.flags.output, viewOptions{
+		out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), settings: j.settings, redactor: j.redactor,
+		diff: j.flags.run.diff || j.settings.Bool("DIFF_ALWAYS"),
+	})
+	if err != nil {
+		return inputError(err)
+	}
+	config, err := j.config(cmd, view.Sink)
+	if err != nil {
+		return err
+	}
+	done, err := run.Run(cmd.Context(), config)
+	err = errors.Join(err, config.Connector.Close())
+	if cerr := view.Close(); err == nil {
+		err = cerr
+	}
+	code := run.ExitCode(done, err, j.flags.run.check && j.flags.exitCode)
+	if code == exitOK {
+		return nil
+	}
+	return &exitError{code: code, err: err, quiet: err == nil}
+}
+
+func (j *job) config(cmd *cobra.Command, sink run.Sink) (run.Config, error) {
+	s, f := j.settings, j.flags
+	defaults, err := j.hostDefaults()
+	if err != nil {
+		return run.Config{}, err
+	}
+	pool := target.NewPool(target.PoolConfig{
+		Warn:       func(host, msg string) { j.warn(source.Diagnostic{Msg: host + ": " + msg}) },
+		Passphrase: j.passphrase,
+	})
+	facts, err := openFactCache(s)
+	if err != nil {
+		return run.Config{}, err
+	}
+	c := run.Config{
+		Playbooks: j.playbooks, Inventory: j.inv, Vars: j.vars, Templater: j.engine, Modules: j.registry,
+		Loader: j.loader, Connector: pool, Sink: sink, Limit: j.limit, Redactor: j.redactor,
+		Files: j.files, OpenVault: j.open, Render: j.engine.Render, Stop: stopOf(cmd.Context()), Facts: facts,
+		Options: run.Options{
+			Check: f.run.check, Diff: f.run.diff || s.Bool("DIFF_ALWAYS"), Verbosity: s.Int("DEFAULT_VERBOSITY"),
+			Forks: s.Int("DEFAULT_FORKS"), OnlyTags: f.onlyTags(j.project), SkipTags: words(s.List("TAGS_SKIP")),
+			StartAt: f.startAt, Step: f.step, ForceHandlers: s.Bool("DEFAULT_FORCE_HANDLERS"),
+			Strategy: s.Str("DEFAULT_STRATEGY"), Gathering: s.Str("DEFAULT_GATHERING"), FactModules: s.List("FACTS_MODULES"),
+			AnyErrorsFatal: s.Bool("ANY_ERRORS_FATAL"), NoLog: s.Bool("DEFAULT_NO_LOG"), TaskTimeout: s.Int("TASK_TIMEOUT"),
+			MissingHandlerWarns: !s.Bool("ERROR_ON_MISSING_HANDLER"), NoMatch: s.Str("HOST_PATTERN_MISMATCH"),
+			HashMerge: s.Str("DEFAULT_HASH_BEHAVIOUR") == "merge", MaxDiff: s.Int("MAX_FILE_SIZE_FOR_DIFF"),
+			Defaults: defaults, Become: s.Bool("DEFAULT_BECOME"), Verify: f.verify,
+		},
+	}
+	if j.term != nil {
+		c.Prompt = j.term
+	}
+	return c, nil
+}
+
+// hostDefaults are the connection values of flags, password files and settings.
+func (j *job) hostDefaults() (target.HostSpec, error) {
+	s := j.settings
+	h := target.HostSpec{
+		Connection: s.Str("DEFAULT_TRANSPORT"), User: s.Str("DEFAULT_REMOTE_USER"), Port: s.Int("DEFAULT_REMOTE_PORT"),
+		KeyFile: s.Path("DEFAULT_PRIVATE_KEY_FILE"), SSHArgs: s.Str("ssh_args"), CommonArgs: s.Str("ssh_common_args"),
+		ExtraArgs: s.Str("ssh_extra_args"), Retries: s.Int("ssh_retries"),
+		ConnectTimeout: time.Duration(s.Int("DEFAULT_TIMEOUT")) * time.Second,
+		Become: transport.Become{
+			Method: s.Str("DEFAULT_BECOME_METHOD"), User: s.Str("DEFAULT_BECOME_USER"),
+			Exe: s.Str("DEFAULT_BECOME_EXE"), Flags: s.Str("DEFAULT_BECOME_FLAGS"),
+		},
+	}
+	if s.Set("remote_tmp") {
+		h.RemoteTmp = s.Str("remote_tmp")
+	}
+	if !s.Bool("HOST_KEY_CHECKING") || s.Set("ssh_host_key_checking") && !s.Bool("ssh_host_key_checking") {
+		h.HostKeys = "off"
+	}
+	var err error
+	if h.Password, err = j.password("CONNECTION_PASSWORD_FILE", "DEFAULT_ASK_PASS", "SSH password: "); err != nil {
+		return h, err
+	}
+	prompt := strings.ToUpper(orDefault(h.Become.Method, "sudo")) + " password"
+	if h.Password != "" {
+		prompt += "[defaults to SSH password]"
+	}
+	if h.Become.Password, err = j.password("BECOME_PASSWORD_FILE", "DEFAULT_BECOME_ASK_PASS", prompt+": "); err != nil {
+		return h, err
+	}
+	if h.Become.Password == "" && s.Bool("DEFAULT_BECOME_ASK_PASS") {
+		h.Become.Password = h.Password
+	}
+	j.redactor.Add(h.Password, h.Become.Password)
+	return h, nil
+}
+
+func orDefault(s, fallback string) string {
+	if s == "" {
+		return fallback
+	}
+	return s
+}
+
+func (j *job) password(file, ask, prompt string) (string, error) {
+	if path := j.settings.Str(file); path != "" {
+		if path != "-" {
+			path = j.settings.Path(file)
+		}
+		text, err := readPasswordFile(path)
+		if err != nil {
+			return "", inputError(err)
+		}
+		return text, nil
+	}
+	if !j.settings.Bool(ask) {
+		return "", nil
+	}
+	text, err := j.term.secret(prompt)
+	if err != nil {
+		return "", inputError(fmt.Errorf("ask for a password: %w\nhint: give it in a file: --connection-password-file, --become-password-file", err))
+	}
+	return text, nil
+}
+
+func (j *job) passphrase(_ context.Context, path string) (string, error) {
+	text, err := j.term.secret(fmt.Sprintf("Enter passphrase for key %q: ", path))
+	if err == nil {
+		j.redactor.Add(text)
+	}
+	return text, err
+}
+
+func (j *job) hasLookup(name string) bool {
+	_, ok := j.engine.LookupDoc(name)
+	return ok
+}
+
+// isTerminal reports whether w is a terminal, so that a view may redraw lines.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+}

@@ -1,0 +1,90 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+
+	"orch/playbook/report"
+	"orch/playbook/run"
+	"orch/playbook/settings"
+	"orch/playbook/source"
+)
+
+// viewOptions are what views depend on.
+type viewOptions struct {
+	out, err io.Writer
+	settings *settings.Settings
+	redactor *run.Redactor
+	diff     bool
+}
+
+// A view shows a run. Close ends it.
+type view struct {
+	run.Sink
+	closers []func() error
+}
+
+// Close ends the view's parts.
+func (v *view) Close() error {
+	var errs []error
+	for _, c := range v.closers {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
+}
+
+// viewNames are the outputs --output knows.
+const viewNames = "auto, terminal, plain, json, ansible, minimal, oneline, junit=FILE"
+
+// openView makes the view --output names: auto is terminal on a terminal, else plain.
+// Several may be given with a comma between them, such as "plain,junit=report.xml".
+func openView(output string, o viewOptions) (*view, error) {
+	v := &view{}
+	var sinks []run.Sink
+	for name := range strings.SplitSeq(orDefault(output, "auto"), ",") {
+		sink, err := v.open(name, o)
+		if err != nil {
+			return nil, err
+		}
+		sinks = append(sinks, sink)
+	}
+	v.Sink = report.Tee(sinks...)
+	return v, nil
+}
+
+func (v *view) open(name string, o viewOptions) (run.Sink, error) {
+	s := o.settings
+	tty := isTerminal(o.out)
+	context := s.Int("DIFF_CONTEXT")
+	opts := report.Options{
+		Verbosity: s.Int("DEFAULT_VERBOSITY"), Diff: o.diff, Context: &context,
+		Color:   (tty || s.Bool("ANSIBLE_FORCE_COLOR")) && !s.Bool("ANSIBLE_NOCOLOR"),
+		Explain: func(d source.Diagnostic) string { return o.redactor.Mask(d.Format(files)) },
+	}
+	if f, ok := o.out.(*os.File); ok && tty {
+		if w, _, err := term.GetSize(int(f.Fd())); err == nil {
+			opts.Width = w
+		}
+	}
+	if name == "auto" {
+		name = "plain"
+		if tty {
+			name = "terminal"
+		}
+	}
+	kind, _, _ := strings.Cut(name, "=")
+	switch kind {
+	case "plain":
+		return report.Plain(o.out, opts), nil
+	case "terminal":
+		t := report.NewTerminal(o.out, opts)
+		v.closers = append(v.closers, func() error { t.Close(); return nil })
+		return t.Event, nil
+	}
+	return nil, fmt.Errorf("unknown output %q\nhint: one of %s", name, viewNames)
+}
