@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"runtime"
-	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -154,8 +153,9 @@ type load struct {
 	// remarks are mistakes that only a run may stumble over, for Lint.
 	remarks source.Diagnostics
 	dynamic bool // an include of a run: its tasks are checked when they run
-	warmed  sync.Map
+	warmed  map[string]bool
 	warm    errgroup.Group
+	slots   chan struct{} // of warm
 }
 
 // A check is work put off. soft says that what it finds is a remark.
@@ -165,9 +165,7 @@ type check struct {
 }
 
 func (l *Loader) begin() *load {
-	ld := &load{Loader: l}
-	ld.warm.SetLimit(max(runtime.GOMAXPROCS(0), 2))
-	return ld
+	return &load{Loader: l, warmed: map[string]bool{}, slots: make(chan struct{}, runtime.GOMAXPROCS(0))}
 }
 
 // finish runs the checks and returns everything that was found, in order.
@@ -203,11 +201,14 @@ func (ld *load) errorf(pos source.Pos, format string, args ...any) *source.Diagn
 // prefetch parses files in the background: by the time they are needed they are known.
 func (ld *load) prefetch(paths ...string) {
 	for _, path := range paths {
-		if _, seen := ld.warmed.LoadOrStore(path, true); path == "" || seen {
+		if path == "" || ld.warmed[path] {
 			continue
 		}
-		ld.warm.TryGo(func() error {
-			_, _, _ = ld.c.Files.Parse(path)
+		ld.warmed[path] = true
+		ld.warm.Go(func() error {
+			ld.slots <- struct{}{}
+			defer func() { <-ld.slots }()
+			_, _, _ = ld.c.Files.Parse(path) // reported when it is needed
 			return nil
 		})
 	}

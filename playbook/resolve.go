@@ -230,6 +230,5 @@ func (p ListedPlay) format(s Show) string {
 	if s.Tags {
 		fmt.Fprintf(&b, "      TASK TAGS: [%s]\n", strings.Join(p.TaskTags, ", "))
 	}
-	b.WriteByte('\n')
 	return b.String()
 }

@@ -167,7 +167,9 @@ func (sc scope) useRole(use roleUse) *Role {
 	if !sc.ends(r, use) {
 		return nil
 	}
-	sc.prefetch(roleFiles(r.Path)...)
+	if use.include != nil {
+		sc.prefetch(roleFiles(r.Path)...)
+	}
 	r.RoleVars, r.VarsFile = sc.roleVars(r, "vars", use.vars)
 	r.Defaults, r.DefaultsFile = sc.roleVars(r, "defaults", use.defaults)
 	r.Body = &Block{Keywords: r.Keywords, Pos: r.Pos, Parent: sc.block, Role: r, Implicit: true}

@@ -21,9 +21,9 @@ type file struct {
 	fixed bool // given by Add
 	hide  bool // its lines are not to be shown
 	lines []string
+	parse sync.Once
 	docs  []*Node
 	diags Diagnostics
-	read  bool // docs and diags are set
 }
 
 // NewFiles makes an empty registry.
@@ -81,24 +81,14 @@ func (f *Files) open(path string) (*file, error) {
 	return e, nil
 }
 
-// Parse reads and parses a file, once: a second call returns the same nodes.
+// Parse reads and parses a file, once: a second call returns the same nodes, or waits for
+// the first to have them.
 func (f *Files) Parse(path string) ([]*Node, Diagnostics, error) {
 	e, err := f.open(path)
 	if err != nil {
 		return nil, nil, err
 	}
-	f.mu.Lock()
-	read, docs, diags := e.read, e.docs, e.diags
-	f.mu.Unlock()
-	if read {
-		return docs, diags, nil
-	}
-	docs, diags = Parse(path, e.data)
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if !e.read {
-		e.docs, e.diags, e.read = docs, diags, true
-	}
+	e.parse.Do(func() { e.docs, e.diags = Parse(path, e.data) })
 	return e.docs, e.diags, nil
 }
 
