@@ -2,10 +2,12 @@ package playbook
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"orch/playbook/jinja"
 	"orch/playbook/jinja/value"
 	"orch/playbook/source"
 	"orch/roles"
@@ -99,6 +101,19 @@ func (c fakeChecker) Check(v value.Value, cond bool) (errs []error) {
 		}
 	}
 	return errs
+}
+
+var fakeName = regexp.MustCompile(`[a-z_]+`)
+
+// FreeNames takes every word in braces for a name.
+func (fakeChecker) FreeNames(s value.Str, cond bool) (refs []jinja.Ref) {
+	for _, m := range fakeName.FindAllStringIndex(s.S, -1) {
+		in := cond || strings.Count(s.S[:m[0]], "{{") > strings.Count(s.S[:m[0]], "}}")
+		if word := s.S[m[0]:m[1]]; in && !slices.Contains([]string{"default", "is", "defined", "d"}, word) {
+			refs = append(refs, jinja.Ref{Name: word, At: value.Place{Line: 1, Col: m[0] + 1}})
+		}
+	}
+	return refs
 }
 
 // fakeStatic knows the extra variable "which" and the vars of the play.
