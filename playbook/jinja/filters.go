@@ -150,6 +150,9 @@ func soft(v value.Value) (value.Value, error) {
 // callMethod calls a method that the built-in type of v is known to have.
 func callMethod(v value.Value, name string, args ...value.Value) (value.Value, error) {
 	m, ok := value.Method(v, name)
+	if u, undefined := v.(*value.Undefined); undefined {
+		return nil, &value.UndefinedError{U: u}
+	}
 	if !ok {
 		return nil, value.Errorf("AttributeError", "'%s' object has no attribute '%s'", v.Type(), name)
 	}

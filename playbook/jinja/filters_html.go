@@ -176,6 +176,8 @@ func filterURLEncode(_ *Call, in value.Value, _ Bound) (value.Value, error) {
 func unpackPair(v value.Value) ([]value.Value, error) {
 	items, err := value.Items(v)
 	switch {
+	case err != nil && !raised(err, "TypeError"):
+		return nil, err
 	case err != nil:
 		return nil, value.Errorf("TypeError", "cannot unpack non-iterable %s object", v.Type())
 	case len(items) < 2:

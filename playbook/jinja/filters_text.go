@@ -115,14 +115,21 @@ func filterFormat(_ *Call, in value.Value, b Bound) (value.Value, error) {
 	return value.Mod(s, value.Tuple(b.Var))
 }
 
-func filterIndent(_ *Call, in value.Value, b Bound) (value.Value, error) {
-	withNewline, err := value.Add(in, value.S("\n"))
-	if err != nil {
-		return nil, err
+// notLines is the error of asking what is no text for its lines.
+func notLines(v value.Value) error {
+	switch v := v.(type) {
+	case *value.Undefined:
+		return &value.UndefinedError{U: v}
+	case value.Unknown:
+		return &value.UnknownError{U: v}
 	}
-	s, ok := stringOf(withNewline)
+	return value.Errorf("AttributeError", "'%s' object has no attribute 'splitlines'", v.Type())
+}
+
+func filterIndent(_ *Call, in value.Value, b Bound) (value.Value, error) {
+	s, ok := stringOf(in)
 	if !ok {
-		return nil, value.Errorf("AttributeError", "'%s' object has no attribute 'splitlines'", in.Type())
+		return nil, notLines(in)
 	}
 	indent, ok := stringOf(b.Args[0])
 	if !ok {
@@ -144,7 +151,7 @@ func filterIndent(_ *Call, in value.Value, b Bound) (value.Value, error) {
 	if err != nil {
 		return nil, err
 	}
-	lines := value.SplitLines(s, false)
+	lines := value.SplitLines(s+"\n", false)
 	for i, line := range lines {
 		if i > 0 && (blank || line != "") || i == 0 && first {
 			lines[i] = indent + line
@@ -254,7 +261,7 @@ func filterFileSize(_ *Call, in value.Value, b Bound) (value.Value, error) {
 func filterWordWrap(c *Call, in value.Value, b Bound) (value.Value, error) {
 	s, ok := stringOf(in)
 	if !ok {
-		return nil, value.Errorf("AttributeError", "'%s' object has no attribute 'splitlines'", in.Type())
+		return nil, notLines(in)
 	}
 	width, err := value.Index(b.Args[0])
 	if err != nil {

@@ -258,6 +258,12 @@ func CompareOp(op string, a, b Value) (bool, error) {
 }
 
 func compare(op string, a, b Value, depth int) (order int, ordered bool, err error) {
+	if t, ok := a.(Tupled); ok {
+		a = t.Tuple()
+	}
+	if t, ok := b.(Tupled); ok {
+		b = t.Tuple()
+	}
 	for _, v := range []Value{a, b} {
 		if err := usable(v); err != nil {
 			return 0, false, err

@@ -91,6 +91,12 @@ func hashOf(v Value) (hashKey, error) {
 		return hashKey{kind: 'u'}, nil // all lenient undefined values are equal
 	case Unknown:
 		return hashKey{}, &UnknownError{v}
+	case *Range:
+		return hashKey{kind: 'r', text: v.String()}, nil
+	case Tupled:
+		return hashOf(v.Tuple())
+	case *Iterator, *BoundMethod:
+		return hashKey{kind: 'o', text: fmt.Sprintf("%p", v)}, nil
 	case Object:
 		return hashKey{kind: 'o', text: fmt.Sprintf("%p", v)}, nil
 	}

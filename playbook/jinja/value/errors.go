@@ -55,6 +55,9 @@ func ownerName(v Value) string {
 	if _, none := v.(None); none {
 		return "None"
 	}
+	if _, markup := v.(Markup); markup {
+		return "markupsafe.Markup object"
+	}
 	return v.Type() + " object"
 }
 

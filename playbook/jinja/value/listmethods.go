@@ -223,16 +223,15 @@ func SortedBy(items, keys []Value, reverse bool) ([]Value, error) {
 	for i := range order {
 		order[i] = i
 	}
+	if reverse { // as Python does it: stable, and with the same errors
+		slices.Reverse(order)
+	}
 	var failed error
 	slices.SortStableFunc(order, func(i, j int) int {
 		if failed != nil {
 			return 0
 		}
-		a, b := keys[i], keys[j]
-		if reverse {
-			a, b = b, a
-		}
-		c, err := Compare(a, b)
+		c, err := Compare(keys[i], keys[j])
 		if err != nil {
 			failed = err
 		}
@@ -240,6 +239,9 @@ func SortedBy(items, keys []Value, reverse bool) ([]Value, error) {
 	})
 	if failed != nil {
 		return nil, failed
+	}
+	if reverse {
+		slices.Reverse(order)
 	}
 	sorted := make([]Value, len(items))
 	for i, from := range order {

@@ -39,7 +39,10 @@ type answer struct {
 
 func startPython(t testing.TB) *python {
 	t.Helper()
-	path, err := exec.LookPath("python3")
+	path, err := exec.LookPath("/usr/bin/python3") // before any version manager's wrapper
+	if err != nil {
+		path, err = exec.LookPath("python3")
+	}
 	if err != nil {
 		t.Skip("python3 is not installed: nothing to compare with")
 	}

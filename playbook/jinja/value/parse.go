@@ -37,7 +37,11 @@ func ToInt(v Value) (Value, error) {
 // ToFloat is Python's float(v).
 func ToFloat(v Value) (Float, error) {
 	if s, ok := text(v); ok {
-		return ParseFloat(s)
+		f, err := ParseFloat(s)
+		if err != nil {
+			err = valueErr("could not convert string to float: %s", Repr(v))
+		}
+		return f, err
 	}
 	if b, ok := v.(Bytes); ok {
 		v, err := bytesNumber(b, func(s string) (Value, error) { f, err := ParseFloat(s); return f, err })
