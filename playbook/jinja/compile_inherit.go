@@ -279,10 +279,13 @@ func (in *instance) load(v value.Value, at value.Place, list bool) (*Template, e
 	if !list {
 		return nil, in.fail(at, &errMissingTemplate{value.String(v)})
 	}
-	names, err := value.Items(v)
-	if err != nil {
-		_, err = in.settle(at, nil, err)
-		return nil, err
+	var names []value.Value
+	if value.Truth(v) {
+		var err error
+		if names, err = value.Items(v); err != nil {
+			_, err = in.settle(at, nil, err)
+			return nil, err
+		}
 	}
 	if len(names) == 0 {
 		return nil, in.fail(at, &errMissingTemplate{"Tried to select from an empty list of templates"})

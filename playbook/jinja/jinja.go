@@ -184,6 +184,14 @@ func (f *Function) Type() string {
 	return "function"
 }
 
+// Attr implements value.Object.
+func (f *Function) Attr(name string) (value.Value, bool, error) {
+	if name == "__name__" {
+		return value.S(f.Name), true, nil
+	}
+	return nil, false, nil
+}
+
 // Str implements value.Texter.
 func (f *Function) Str() string { return f.Repr() }
 

@@ -400,7 +400,7 @@ func (l *lexer) tag() (token, bool, error) {
 	if rest == "" {
 		return token{kind: tokEOF, at: l.at(l.pos)}, true, nil
 	}
-	c, _ := utf8.DecodeRuneInString(rest)
+	c, width := utf8.DecodeRuneInString(rest)
 	switch {
 	case isSpace(c):
 		l.pos += len(rest) - len(strings.TrimLeftFunc(rest, isSpace))
@@ -424,7 +424,7 @@ func (l *lexer) tag() (token, bool, error) {
 		}
 	}
 	return token{}, false, l.fail(l.pos, "unexpected char %s at %d",
-		value.Repr(value.S(rest[:max(1, utf8.RuneLen(c))])), utf8.RuneCountInString(l.src[:l.pos]))
+		value.Repr(value.S(rest[:width])), utf8.RuneCountInString(l.src[:l.pos]))
 }
 
 func (l *lexer) bracket(c byte) error {
