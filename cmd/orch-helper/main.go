@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"orch/modules/host"
 	"orch/modules/target"
@@ -34,7 +36,10 @@ func main() {
 		os.Exit(1)
 	}
 	runner := &target.Local{Table: target.NewTable(host.Modules())}
-	if err := wire.Serve(context.Background(), stdio{os.Stdin, out}, runner); err != nil {
+	// Whoever ends the helper ends what it started too.
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
+	defer stop()
+	if err := wire.Serve(ctx, stdio{os.Stdin, out}, runner); err != nil {
 		fmt.Fprintln(os.Stderr, "orch-helper:", err)
 		os.Exit(1)
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"time"
 
 	"orch/modules/target/wire"
 	"orch/transport"
@@ -30,6 +31,11 @@ if command -v sha256sum >/dev/null 2>&1; then sum() { sha256sum <"$1" | cut -c1-
 elif command -v openssl >/dev/null 2>&1; then sum() { openssl dgst -sha256 <"$1" | sed 's/.* //'; }
 else echo nosum; exit 0; fi
 u=$(id -u)
+[ -t 2 ] && exec 2>/dev/null
+safe() {
+	[ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] || return 1
+	case $(ls -ld "$1") in ?????w*|????????w*) return 1;; esac
+}
 case $tmp in "~"/*) tmp=$HOME/${tmp#"~"/};; esac
 case $do in
 shared) set -- "/var/tmp/orch-$u" "/dev/shm/orch-$u";;
@@ -37,14 +43,14 @@ shared) set -- "/var/tmp/orch-$u" "/dev/shm/orch-$u";;
 esac
 for d do
 	f=$d/helper-$s
-	[ -n "$d" ] && [ -f "$f" ] && [ -x "$f" ] && [ ! -L "$f" ] && [ -O "$f" ] && [ "$(sum "$f")" = "$s" ] || continue
-	[ "$do" = shared ] && { chmod 0711 "$d" && chmod 0755 "$f" && echo "have $f"; exit 0; }
+	[ -n "$d" ] && safe "$d" && [ -f "$f" ] && [ -x "$f" ] && [ ! -L "$f" ] && [ -O "$f" ] && [ "$(sum "$f")" = "$s" ] || continue
+	[ "$do" = shared ] && { chmod 0711 "$d" && chmod 0755 "$f" && echo "have $u $f"; exit 0; }
 	exec "$f" serve
 done
 for d do
 	[ -n "$d" ] || continue
 	( umask 077; mkdir -p "$d" ) 2>/dev/null
-	[ -d "$d" ] && [ ! -L "$d" ] && [ -O "$d" ] || continue
+	safe "$d" || continue
 	x=$d/.probe$$
 	( printf '#!/bin/sh\nexit 0\n' >"$x" && chmod 700 "$x" && "$x" ) 2>/dev/null && ok=1 || ok=
 	rm -f "$x" 2>/dev/null
@@ -53,8 +59,15 @@ done
 echo noexec`
 
 // becomeScript starts a copy as another user, after checking that it is the helper and
-// that nobody but its owner can have changed it.
-const becomeScript = `f=$1 s=$2
+// that nobody but its owner, the login, can change it between the check and the start.
+const becomeScript = `f=$1 s=$2 u=$3
+[ -t 2 ] && exec 2>/dev/null
+mine() {
+	case $(ls -ldn "$1") in "$2 "*|"$2."*) ;; *) return 1;; esac
+	set -- $(ls -ldn "$1")
+	[ "$3" = "$u" ]
+}
+mine "${f%/*}" drwx--x--x && mine "$f" -rwxr-xr-x || { echo exposed; exit 0; }
 if command -v sha256sum >/dev/null 2>&1; then g=$(sha256sum <"$f" | cut -c1-64); else g=$(openssl dgst -sha256 <"$f" | sed 's/.* //'); fi
 [ "$g" = "$s" ] || { echo changed; exit 0; }
 exec "$f" serve`
@@ -63,7 +76,7 @@ exec "$f" serve`
 // but the two newest helpers beside it.
 const placeScript = `f=$1 mode=$2 dirmode=$3
 d=${f%/*}
-if [ "$4" = stdin ]; then umask 077; cat >"$f.part$$" && mv -f "$f.part$$" "$f" || exit 1; fi
+if [ "$4" = stdin ]; then umask 077; cat >"$f.part$$" && mv -f "$f.part$$" "$f" || { rm -f "$f.part$$"; exit 1; }; fi
 chmod "$mode" "$f" && chmod "$dirmode" "$d" || exit 1
 ls -t "$d"/helper-* 2>/dev/null | tail -n +3 | while read -r old; do [ "$old" = "$f" ] || rm -f "$old"; done`
 
@@ -98,10 +111,10 @@ func startHelper(ctx context.Context, conn transport.Conn, h helperFunc, tmp str
 			return nil, fmt.Errorf("the helper put into %s is not what was sent", dir)
 		}
 		if err := upload(ctx, conn, h, arch, dir, "0700", "0700"); err != nil {
-			return nil, err
+			return nil, noRoom(ctx, err)
 		}
 	}
-	return nil, errors.New("unreachable")
+	return nil, errors.New("the helper that was put on the host is not there")
 }
 
 // startHelperAs starts the helper as another user: from a copy of the login user's that
@@ -114,8 +127,9 @@ func startHelperAs(ctx context.Context, login, as transport.Conn, h helperFunc, 
 		if err != nil {
 			return nil, err
 		}
-		if path, ok := strings.CutPrefix(answer, "have "); ok {
-			p, answer, err := launch(ctx, as, []string{"/bin/sh", "-c", becomeScript, "sh", path, path[strings.LastIndexByte(path, '-')+1:]}, content)
+		if have, ok := strings.CutPrefix(answer, "have "); ok {
+			uid, path, _ := strings.Cut(have, " ")
+			p, answer, err := launch(ctx, as, []string{"/bin/sh", "-c", becomeScript, "sh", path, path[strings.LastIndexByte(path, '-')+1:], uid}, content)
 			if err != nil || p != nil {
 				return p, err
 			}
@@ -126,10 +140,20 @@ func startHelperAs(ctx context.Context, login, as transport.Conn, h helperFunc, 
 			return nil, err
 		}
 		if err := upload(ctx, login, h, arch, dir, "0755", "0711"); err != nil {
-			return nil, err
+			return nil, noRoom(ctx, err)
 		}
 	}
 	return nil, errors.New("the helper that was put on the host is not there")
+}
+
+// noRoom makes a failed upload (a full disk) a reason to do without the helper: tasks that
+// free the disk must still run. A lost connection stays one.
+func noRoom(ctx context.Context, err error) error {
+	var lost *transport.Lost
+	if ctx.Err() != nil || errors.As(err, &lost) {
+		return err
+	}
+	return &errNoHelper{"the helper cannot be put on the host: " + err.Error()}
 }
 
 // needs reads what the script says when it did not become the helper.
@@ -337,17 +361,23 @@ func (h *helperProcess) gone() bool {
 // why is what ended the helper, as far as known.
 func (h *helperProcess) why(err error) error {
 	select {
-	case <-h.exited:
+	case <-h.exited: // its end and that of its output are noticed one after the other
 		if h.err != nil {
 			return h.err
 		}
-	default:
+	case <-time.After(time.Second):
 	}
 	return err
 }
 
+// close ends the conversation and waits for the helper, which kills what it started: it
+// must not be killed before it has.
 func (h *helperProcess) close() error {
 	err := h.client.Close()
+	select {
+	case <-h.exited:
+	case <-time.After(5 * time.Second):
+	}
 	h.cancel()
 	return err
 }

@@ -32,7 +32,7 @@ func (o *OS) Write(ctx context.Context, path string, r io.Reader, w modules.Writ
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return modules.Written{}, err
 	}
-	tmp, err := o.tempBeside(ctx, path)
+	tmp, err := o.tempBeside(ctx, path, w.Unsafe)
 	if err != nil {
 		return modules.Written{}, err
 	}
@@ -58,9 +58,9 @@ func (o *OS) Write(ctx context.Context, path string, r io.Reader, w modules.Writ
 }
 
 // tempBeside makes a temporary file in the folder of path, so that the move is atomic.
-// Where that folder cannot be written to (a file that may be written in one that may
-// not), the temporary folder serves, and the move becomes a copy.
-func (o *OS) tempBeside(ctx context.Context, path string) (*os.File, error) {
+// Where that folder cannot be written to but the file in it can, and unsafe allows it,
+// the temporary folder serves, and the move becomes a copy.
+func (o *OS) tempBeside(ctx context.Context, path string, unsafe bool) (*os.File, error) {
 	dir := filepath.Dir(path)
 	for range 10 {
 		var random [6]byte
@@ -78,7 +78,7 @@ func (o *OS) tempBeside(ctx context.Context, path string) (*os.File, error) {
 		case errors.Is(err, fs.ErrExist):
 			continue
 		case errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS):
-			if unix.Access(path, unix.W_OK) != nil {
+			if !unsafe || unix.Access(path, unix.W_OK) != nil {
 				return nil, err
 			}
 			tmp, terr := o.TempDir(ctx)
@@ -204,21 +204,20 @@ func backup(path string, old fs.FileInfo) (string, error) {
 }
 
 // install moves a finished file to its place. A place that cannot be replaced (a bind
-// mount, another file system) is written over where o.Unsafe allows it; another file
-// system is reached by a copy beside the place first.
+// mount, a folder that may not be written to) is written over where o.Unsafe allows it.
 func (o *OS) install(ctx context.Context, tmp, path string, w modules.WriteOptions) error {
 	err := os.Rename(tmp, path)
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EPERM) || errors.Is(err, syscall.EXDEV) || errors.Is(err, syscall.ETXTBSY) || errors.Is(err, fs.ErrPermission):
-		if !w.Unsafe && !errors.Is(err, syscall.EXDEV) && !errors.Is(err, fs.ErrPermission) {
-			return &modules.Failure{
-				Msg: fmt.Sprintf("could not replace file: %s to %s: %v", tmp, path, err), Hint: "unsafe_writes: true writes in place",
-			}
-		}
-	default:
+	}
+	inPlace := errors.Is(err, syscall.EBUSY) || errors.Is(err, syscall.EXDEV) || errors.Is(err, syscall.ETXTBSY) || errors.Is(err, fs.ErrPermission)
+	if !inPlace {
 		return err
+	}
+	if !w.Unsafe {
+		return &modules.Failure{
+			Msg: fmt.Sprintf("could not replace file: %s to %s: %v", tmp, path, err), Hint: "unsafe_writes: true writes in place",
+		}
 	}
 	in, err := os.Open(tmp)
 	if err != nil {

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/go-multierror"
 
@@ -71,7 +73,7 @@ func (p *Pool) Connect(ctx context.Context, spec HostSpec) (Placement, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.open {
-		if r, ok := s.val.(*remote); !ok || !r.helper.gone() {
+		if !gone(s.val) {
 			return s.val, nil
 		}
 		_ = s.val.Close() // it is gone already
@@ -85,10 +87,25 @@ func (p *Pool) Connect(ctx context.Context, spec HostSpec) (Placement, error) {
 	return place, nil
 }
 
+// gone reports whether a placement lost its connection or its helper.
+func gone(place Placement) bool {
+	switch p := place.(type) {
+	case *remote:
+		return p.helper.gone()
+	case *Shell:
+		checker, ok := p.conn.(transport.Checker)
+		return ok && checker.Err() != nil
+	}
+	return false
+}
+
 // place chooses where the modules of a host run.
 func (p *Pool) place(ctx context.Context, spec HostSpec) (Placement, error) {
 	if isLocal(spec) && spec.Become.Method == "" {
 		return &InProcess{Table: p.table, Tmp: spec.RemoteTmp}, nil
+	}
+	if err := checkShell(spec.ShellExecutable); err != nil {
+		return nil, err
 	}
 	login, err := p.login(ctx, spec)
 	if err != nil {
@@ -120,6 +137,16 @@ func (p *Pool) place(ctx context.Context, spec HostSpec) (Placement, error) {
 		p.warn(spec.Name, "modules run over a shell, which is slower: "+why.Error())
 	}
 	return NewShell(as, p.table, spec), nil
+}
+
+// checkShell refuses shells whose language is another one: everything sent to a host is
+// POSIX sh, so any that speaks it makes no difference.
+func checkShell(path string) error {
+	switch filepath.Base(path) {
+	case ".", "sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "busybox":
+		return nil
+	}
+	return fmt.Errorf("ansible_shell_executable %q is not a POSIX shell: one of sh, bash, dash, ash, ksh, mksh, zsh", path)
 }
 
 // lost makes an error of the transport one about the host.
@@ -184,12 +211,19 @@ func (p *Pool) dial(ctx context.Context, spec HostSpec) (transport.Conn, error) 
 	}
 	var conn transport.Conn
 	var err error
-	for range spec.Retries + 1 {
-		if conn, err = ssh.Dial(ctx, config); err == nil || ctx.Err() != nil {
-			break
+	for try := 0; ; try++ {
+		conn, err = ssh.Dial(ctx, config)
+		var lost *transport.Lost
+		if err == nil || try >= spec.Retries || !errors.As(err, &lost) {
+			return conn, err
+		}
+		// ansible-core 2.18: the pause doubles, up to 30 s.
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(min(time.Second<<min(try, 5), 30*time.Second)):
 		}
 	}
-	return conn, err
 }
 
 func expandHome(path string) string {
@@ -226,30 +260,33 @@ func (p *Pool) Reset(name string) error {
 	return p.drop(func(s HostSpec) bool { return s.Name == name })
 }
 
-// drop closes placements before the connections they run over.
+// drop closes placements before the connections they run over, each kind at once.
 func (p *Pool) drop(which func(HostSpec) bool) error {
 	p.mu.Lock()
-	var closers []io.Closer
+	var places, conns []io.Closer
 	for spec, s := range p.places {
 		if which(spec) {
 			delete(p.places, spec)
-			closers = append(closers, s)
+			places = append(places, s)
 		}
 	}
 	for spec, s := range p.conns {
 		if which(spec) {
 			delete(p.conns, spec)
-			closers = append(closers, s)
+			conns = append(conns, s)
 		}
 	}
 	p.mu.Unlock()
-	var all *multierror.Error
-	for _, c := range closers {
-		if err := c.Close(); err != nil {
-			all = multierror.Append(all, err)
-		}
+	var all multierror.Group
+	for _, c := range places {
+		all.Go(c.Close)
 	}
-	return all.ErrorOrNil()
+	errs := all.Wait()
+	all = multierror.Group{}
+	for _, c := range conns {
+		all.Go(c.Close)
+	}
+	return multierror.Append(errs, all.Wait().ErrorOrNil()).ErrorOrNil()
 }
 
 // Close implements io.Closer for what the slot holds.
@@ -269,5 +306,5 @@ func (s *slot[T]) Close() error {
 // Close closes everything.
 func (p *Pool) Close() error {
 	err := p.drop(func(HostSpec) bool { return true })
-	return errors.Join(err, p.shared.Close())
+	return multierror.Append(err, p.shared.Close()).ErrorOrNil()
 }

@@ -84,7 +84,14 @@ func (r *remote) Run(ctx context.Context, req Request) (modules.Result, error) {
 	case errors.As(err, &own):
 		return modules.Result{Failure: modules.Failf("%s", own.Msg)}, nil
 	}
-	return res, &transport.Lost{Host: r.name, Started: true, Err: r.helper.why(err)}
+	// A request that did not leave may be sent again, over another connection.
+	started := !errors.Is(err, wire.ErrNotSent)
+	why := r.helper.why(err)
+	var lost *transport.Lost
+	if errors.As(why, &lost) {
+		return res, &transport.Lost{Host: lost.Host, Started: started, Err: lost.Err}
+	}
+	return res, &transport.Lost{Host: r.name, Started: started, Err: why}
 }
 
 // pack puts small contents into the request itself.

@@ -73,9 +73,9 @@ type shellTarget struct {
 	req Request
 }
 
-// sh runs a script with arguments.
+// sh runs a script of this package with arguments: its messages are read, so in English.
 func (t *shellTarget) sh(ctx context.Context, stdin io.Reader, script string, args ...string) (modules.Output, error) {
-	return t.start(ctx, modules.Command{Argv: append([]string{"/bin/sh", "-c", script, "sh"}, args...), Stdin: stdin})
+	return t.start(ctx, modules.Command{Argv: append([]string{"/bin/sh", "-c", "LC_ALL=C; export LC_ALL; " + script, "sh"}, args...), Stdin: stdin})
 }
 
 func (t *shellTarget) start(ctx context.Context, c modules.Command) (modules.Output, error) {
@@ -383,7 +383,9 @@ func (t *shellTarget) Env(ctx context.Context) (map[string]string, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.env == nil {
-		out, err := t.sh(ctx, nil, `env -0 2>/dev/null || env`)
+		// The login's alone: what this task adds must not stay for the next one.
+		bare := &shellTarget{Shell: t.Shell}
+		out, err := bare.start(ctx, modules.Command{Argv: []string{"/bin/sh", "-c", `env -0 2>/dev/null || env`}})
 		if err != nil {
 			return nil, err
 		}

@@ -40,7 +40,8 @@ type HostSpec struct {
 	// RemoteTmp is ansible_remote_tmp: where the helper and temporary files go; "" is
 	// ~/.cache/orch.
 	RemoteTmp string
-	// ShellExecutable is ansible_shell_executable; "" is /bin/sh.
+	// ShellExecutable is ansible_shell_executable. What is sent to a host is POSIX sh, so
+	// shells that speak it make no difference; others are refused.
 	ShellExecutable string
 	// NoHelper forces the Shell placement.
 	NoHelper bool

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"time"
 
 	"github.com/hashicorp/yamux"
 
@@ -58,14 +59,26 @@ func (c *Client) serve() {
 	}
 }
 
-// Run runs a module on the host. An error means that the outcome is unknown.
+// cancelTime is how long a cancelled request may take to end on the host.
+const cancelTime = 5 * time.Second
+
+// ErrNotSent says that a request never left.
+var ErrNotSent = errors.New("the request was not sent")
+
+// Run runs a module on the host. An error means that the outcome is unknown, unless it is
+// ErrNotSent or a *HelperError.
 func (c *Client) Run(ctx context.Context, run Run, watch func(line string)) (modules.Result, error) {
 	stream, err := c.open(ctx, Head{Run: &run})
 	if err != nil {
 		return modules.Result{}, err
 	}
 	defer stream.Close()
-	stop := context.AfterFunc(ctx, func() { stream.Close() })
+	// A cancelled request is over when the helper has killed what it started, or says
+	// nothing for a while.
+	stop := context.AfterFunc(ctx, func() {
+		_ = stream.SetReadDeadline(time.Now().Add(cancelTime)) // a closed stream has none
+		stream.Close()
+	})
 	defer stop()
 	budget := MaxFrame
 	for {
@@ -81,10 +94,12 @@ func (c *Client) Run(ctx context.Context, run Run, watch func(line string)) (mod
 			if watch != nil {
 				watch(*f.Line)
 			}
+		case f.Error != "" && ctx.Err() != nil:
+			return modules.Result{}, ctx.Err()
 		case f.Error != "":
 			return modules.Result{}, &HelperError{f.Error}
 		case f.Result != nil:
-			return *f.Result, nil
+			return *f.Result, ctx.Err()
 		default:
 			return modules.Result{}, errors.New("the helper's answer is empty")
 		}
@@ -124,7 +139,7 @@ func (c *Client) open(ctx context.Context, head Head) (*yamux.Stream, error) {
 	}
 	stream, err := c.session.OpenStream()
 	if err != nil {
-		return nil, fmt.Errorf("open stream: %w", err)
+		return nil, fmt.Errorf("open stream: %w: %w", ErrNotSent, err)
 	}
 	if err := WriteFrame(stream, head); err != nil {
 		stream.Close()

@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/hashicorp/yamux"
 
@@ -28,8 +29,8 @@ const (
 	Inline   = 64 << 10 // bytes of content that ride in a request
 )
 
-// Ready is the line a helper writes first, before the marker it was given: everything
-// before it is noise of login scripts.
+// Ready is the line a helper writes first. The noise of login scripts is gone by then:
+// transports drop it up to a random marker, after any password.
 const Ready = "orch-helper ready "
 
 // A Head opens a stream.
@@ -114,6 +115,10 @@ func config() *yamux.Config {
 	c := yamux.DefaultConfig()
 	c.LogOutput = io.Discard
 	c.EnableKeepAlive = false
+	// A write may wait for a slow line: what is dead the transport notices.
+	c.ConnectionWriteTimeout = 10 * time.Minute
+	c.StreamOpenTimeout = 0
+	c.StreamCloseTimeout = time.Hour // a relayed connection may stay half open
 	c.MaxStreamWindowSize = 1 << 20
 	c.AcceptBacklog = 256
 	return c
