@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -254,6 +255,9 @@ func (f *Fetch) transfer(ctx context.Context, t Target, st fetchStat, dest strin
 	out.Checksum, out.MD5Sum = sha1Hex([]byte(data)), md5Hex([]byte(data))
 	if f.ValidateChecksum && out.Checksum != st.Checksum {
 		return modules.Failf("checksum mismatch")
+	}
+	if err := os.MkdirAll(filepath.Dir(dest), 0o755); err != nil {
+		return modules.Failf("%s", err)
 	}
 	return t.Save(dest, strings.NewReader(data), 0o644)
 }

@@ -309,6 +309,7 @@ func (c *Copy) tree(ctx context.Context, v modules.View, p plan, out *CopyOut, i
 			f := File{Path: dest, State: "link", Src: it.Link, Force: true, FileArgs: c.FileArgs}
 			f.Mode = ""
 			steps, err = planned(f.Plan(ctx, v))
+			c.withParents(steps, dest)
 		case it.Dir:
 			f := File{Path: dest, State: "directory", FileArgs: c.FileArgs, Follow: true}
 			f.Mode = c.DirectoryMode
@@ -327,6 +328,22 @@ func (c *Copy) tree(ctx context.Context, v modules.View, p plan, out *CopyOut, i
 		p.Steps = append(p.Steps, steps...)
 	}
 	return p, finish(ctx, v, &p, func(ctx context.Context, v modules.View) error { return out.fill(ctx, v, out.Dest) })
+}
+
+// withParents makes the folders above dest before the first step.
+func (c *Copy) withParents(steps []step, dest string) {
+	if len(steps) == 0 {
+		return
+	}
+	do := steps[0].Do
+	steps[0].Do = func(ctx context.Context, t modules.Target) (bool, error) {
+		dirs := c.FileArgs
+		dirs.Mode = c.DirectoryMode
+		if err := makeDirs(ctx, t, path.Dir(dest), &dirs); err != nil {
+			return false, err
+		}
+		return do(ctx, t)
+	}
 }
 
 // planned takes the steps of another module's plan.

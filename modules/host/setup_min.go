@@ -306,9 +306,12 @@ func (s *scan) fqdn(node string) string {
 
 // python tells of the interpreter playbooks ask about; orch itself needs none.
 func (s *scan) python() facts {
-	p, err := s.v.LookPath(s.ctx, "python3")
-	if err != nil || p == "" {
-		return nil
+	p := "/usr/bin/python3" // what interpreter discovery takes first
+	if !s.exists(p) {
+		var err error
+		if p, err = s.v.LookPath(s.ctx, "python3"); err != nil || p == "" {
+			return nil
+		}
 	}
 	text, ok := s.ask(p, "--version")
 	text = strings.TrimPrefix(strings.TrimSpace(text), "Python ")

@@ -146,7 +146,7 @@ func (h *Host) walk(op, p string, follow bool) (string, *file, error) {
 			if len(rest) == 0 {
 				return next, nil, notExist(op, p)
 			}
-			return next, nil, notExist(op, p)
+			return "", nil, notExist(op, p)
 		}
 		if f.mode&fs.ModeSymlink != 0 && (follow || len(rest) > 0) {
 			if hops++; hops > 20 {

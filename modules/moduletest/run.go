@@ -277,7 +277,7 @@ func lineDiff(before, after string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(b.String(), "-\n"), "+\n")
 }
 
-var times = regexp.MustCompile(`"(start|end|delta)":"[^"]*"`)
+var times = regexp.MustCompile(`"(start|end|stop|delta)":"[^"]*"`)
 
 func writeResult(b *strings.Builder, res modules.Result) {
 	word := "ok"

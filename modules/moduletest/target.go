@@ -193,6 +193,9 @@ func (h *Host) Symlink(_ context.Context, target, p string) error {
 	if f != nil {
 		return &fs.PathError{Op: "symlink", Path: p, Err: fs.ErrExist}
 	}
+	if at == "" {
+		return notExist("symlink", p)
+	}
 	h.did("symlink %s -> %s", at, target)
 	h.put(at, fs.ModeSymlink|0o777, 0, 0, nil, target)
 	return nil
