@@ -78,6 +78,8 @@ type Host struct {
 	play  *Play
 	state *HostState
 	files atomic.Pointer[varsFiles]
+	// layers are those of the inventory, where the task does not matter for them.
+	layers atomic.Pointer[hostLayers]
 }
 
 // State returns what the run has learned about the host.

@@ -338,6 +338,12 @@ func yieldStack(s *stack, k key, yield func(hit) bool) bool {
 
 func (s *Scope) hostLayers() (*hostLayers, error) {
 	if s.layers == nil {
+		root := s.run.opt.PlaybookVarsRoot
+		same := root == "" || root == "top"
+		if l := s.host.layers.Load(); same && l != nil && l.generation == s.run.generation.Load() {
+			s.layers = l
+			return l, nil
+		}
 		dir := s.host.play.opt.Basedir
 		var search []string
 		if s.task != nil {
@@ -348,6 +354,9 @@ func (s *Scope) hostLayers() (*hostLayers, error) {
 			return nil, err
 		}
 		s.layers = l
+		if same {
+			s.host.layers.Store(l)
+		}
 	}
 	return s.layers, nil
 }
