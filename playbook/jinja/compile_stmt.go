@@ -63,13 +63,7 @@ func (c *compiler) output(n *outputStmt, f *frame) execFn {
 	var list []execFn
 	for _, part := range n.parts {
 		if d, ok := part.(*dataNode); ok {
-			text, at := d.text, d.at()
-			list = append(list, func(a *activation, o *output) error {
-				if err := o.data(text); err != nil {
-					return a.in.fail(at, err)
-				}
-				return nil
-			})
+			list = append(list, literal(d.text, d.at()))
 			continue
 		}
 		x := c.expr(part, f)
@@ -91,6 +85,23 @@ func (c *compiler) output(n *outputStmt, f *frame) execFn {
 		}
 	}
 	return run
+}
+
+// literal prints text of the template.
+func literal(text string, at value.Place) execFn {
+	var v value.Value = value.S(text)
+	return func(a *activation, o *output) error {
+		var err error
+		if o.native {
+			err = o.part(v, len(text))
+		} else {
+			err = o.data(text)
+		}
+		if err != nil {
+			return a.in.fail(at, err)
+		}
+		return nil
+	}
 }
 
 // finalized applies the environment's Finalize.

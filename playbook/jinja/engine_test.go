@@ -278,6 +278,7 @@ func TestLimits(t *testing.T) {
 	for _, c := range []struct{ src, want string }{
 		{"{% for i in range(4000) %}{% for j in range(4000) %}{% endfor %}{% endfor %}", "more than 10000 steps"},
 		{"{% for i in range(3000) %}0123456789{% endfor %}", "prints more than 1000 bytes"},
+		{"{% for i in range(3000) %}{{ i }}{{ 'x' }}{% endfor %}", "prints more than 1000 bytes"},
 		{"{% set x %}{% for i in range(3000) %}0123456789{% endfor %}{% endset %}", "prints more than 1000 bytes"},
 		{"{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}", "maximum recursion depth exceeded"},
 		{"{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}", "maximum recursion depth exceeded"},
@@ -294,6 +295,13 @@ func TestLimits(t *testing.T) {
 		_, err := run(t, env, c.src, someVars())
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: got %v, want an error with %q", c.src, err, c.want)
+		}
+		tmpl, err := env.Template("t.j2", c.src)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if parts, err := tmpl.Parts(t.Context(), someVars()); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%q: got %d parts and %v, want an error with %q", c.src, len(parts), err, c.want)
 		}
 	}
 }

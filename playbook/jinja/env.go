@@ -78,8 +78,13 @@ func (e *Env) prepare() error {
 		opt   *string
 		value string
 	}{
-		{&o.BlockStart, "{%"}, {&o.BlockEnd, "%}"}, {&o.VariableStart, "{{"}, {&o.VariableEnd, "}}"},
-		{&o.CommentStart, "{#"}, {&o.CommentEnd, "#}"}, {&o.NewlineSequence, "\n"},
+		{&o.BlockStart, "{%"},
+		{&o.BlockEnd, "%}"},
+		{&o.VariableStart, "{{"},
+		{&o.VariableEnd, "}}"},
+		{&o.CommentStart, "{#"},
+		{&o.CommentEnd, "#}"},
+		{&o.NewlineSequence, "\n"},
 	} {
 		if *d.opt == "" {
 			*d.opt = d.value
@@ -97,8 +102,10 @@ func (e *Env) prepare() error {
 		opt   *int
 		value int
 	}{
-		{&e.limits.Output, 64 << 20}, {&e.limits.Steps, 50_000_000},
-		{&e.limits.Recursion, 200}, {&e.limits.Range, 10_000_000},
+		{&e.limits.Output, 64 << 20},
+		{&e.limits.Steps, 50_000_000},
+		{&e.limits.Recursion, 200},
+		{&e.limits.Range, 10_000_000},
 	} {
 		if *l.opt <= 0 {
 			*l.opt = l.value

@@ -210,13 +210,14 @@ func unescape(s string) (string, string) {
 }
 
 func codePoint(c byte, digits string, width, base int) (string, string) {
+	truncated := `truncated \` + string(c) + strings.Repeat("X", width) + " escape"
 	if len(digits) < width {
-		return "", `truncated \` + string(c) + strings.Repeat(strings.ToUpper(string(c)), width) + " escape"
+		return "", truncated
 	}
 	n, err := strconv.ParseUint(digits[:width], base, 32)
 	switch {
 	case err != nil:
-		return "", `truncated \` + string(c) + strings.Repeat("X", width) + " escape"
+		return "", truncated
 	case n > utf8.MaxRune:
 		return "", "illegal Unicode character"
 	case n >= 0xdc80 && n <= 0xdcff: // Python's surrogateescape: a byte that is no UTF-8

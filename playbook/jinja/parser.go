@@ -172,7 +172,14 @@ func (p *parser) subparse(ends []string) []node {
 		at := p.tok.at
 		switch p.tok.kind {
 		case tokData:
-			parts = append(parts, &dataNode{pos{at}, p.advance().val})
+			text := p.advance().val
+			if n := len(parts); n > 0 { // a raw block, or text around a comment
+				if last, ok := parts[n-1].(*dataNode); ok {
+					last.text += text
+					continue
+				}
+			}
+			parts = append(parts, &dataNode{pos{at}, text})
 		case tokVariableBegin:
 			p.advance()
 			x := p.tuple(tupleRule{cond: true})

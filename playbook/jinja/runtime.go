@@ -266,6 +266,7 @@ func (a *activation) truth(v value.Value, at value.Place) (truth, known bool, er
 type output struct {
 	buf    strings.Builder
 	parts  []value.Value
+	size   int // of the parts
 	native bool
 	// unknown is set once something printed is not known.
 	unknown value.Value
@@ -283,14 +284,21 @@ func (e *Env) textOutput() *output { return &output{limit: e.limits.Output, debu
 
 func (o *output) data(text string) error {
 	if o.native {
-		// Adjacent data is one part, as a group of constants is in Jinja2.
-		o.parts = append(o.parts, value.S(text))
-		return nil
+		return o.part(value.S(text), len(text))
 	}
 	if o.buf.Len()+len(text) > o.limit {
 		return o.tooBig()
 	}
 	o.buf.WriteString(text)
+	return nil
+}
+
+// part collects a value of about so many bytes.
+func (o *output) part(v value.Value, size int) error {
+	if o.size += size + 1; o.size > o.limit {
+		return o.tooBig()
+	}
+	o.parts = append(o.parts, v)
 	return nil
 }
 
@@ -301,14 +309,20 @@ func (o *output) tooBig() error {
 // print writes a value. What it writes of an undefined value is decided by its strictness.
 func (o *output) print(v value.Value) error {
 	if o.native {
-		o.parts = append(o.parts, v)
-		return nil
+		size := 0
+		if s, ok := v.(value.Str); ok {
+			size = len(s.S)
+		}
+		return o.part(v, size)
 	}
 	switch v := v.(type) {
 	case value.Str:
 		return o.data(v.S)
 	case value.Int:
 		var digits [20]byte
+		if o.buf.Len()+len(digits) > o.limit {
+			return o.tooBig()
+		}
 		o.buf.Write(strconv.AppendInt(digits[:0], int64(v), 10))
 		return nil
 	case value.Unknown:

@@ -176,8 +176,10 @@ func ansibleTests() map[string]*jinja.Test {
 	}
 	version := &jinja.Test{
 		Sig: jinja.Signature{Params: []jinja.Param{
-			{Name: "version"}, {Name: "operator", Default: value.S("eq")},
-			{Name: "strict", Default: value.None{}}, {Name: "version_type", Default: value.None{}},
+			{Name: "version"},
+			{Name: "operator", Default: value.S("eq")},
+			{Name: "strict", Default: value.None{}},
+			{Name: "version_type", Default: value.None{}},
 		}},
 		Do: isVersion,
 	}
