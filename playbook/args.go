@@ -23,8 +23,11 @@ func short(action string) string {
 	return strings.TrimPrefix(action, legacy)
 }
 
-// languageActions are handled by the engine; no registry of modules holds them all.
-var languageActions = []string{"meta", "include_tasks", "include_role", "import_tasks", "import_role"}
+// languageActions are handled by the loader and the executor; no registry of modules
+// needs to hold them.
+var languageActions = []string{
+	"meta", "include_tasks", "include_role", "import_tasks", "import_role", "include_vars", "set_fact", "gather_facts",
+}
 
 // freeFormShell are the modules whose free form is a command line.
 var freeFormShell = []string{"command", "shell", "script", "raw", "win_command", "win_shell", "ansible.windows.win_command", "ansible.windows.win_shell"}

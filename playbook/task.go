@@ -331,7 +331,7 @@ func (sc *scope) checkTask(t *Task) {
 	if t.FreeForm != nil {
 		sc.checkTemplates(*t.FreeForm, false)
 	}
-	if t.Executable != "" || sc.c.Modules == nil || slices.Contains(languageActions, short(t.Action)) {
+	if t.Executable != "" || sc.c.Modules == nil || t.Module == "" {
 		return
 	}
 	m, ok := sc.c.Modules.Lookup(t.Action, sc.collections)
