@@ -236,14 +236,20 @@ func result(host string, r Result) string {
 	if r.Delegated != "" {
 		words = append(words, "-> "+r.Delegated)
 	}
-	if r.Msg != "" {
-		words = append(words, "| "+strings.ReplaceAll(r.Msg, "\n", "⏎"))
+	msg := r.Msg
+	if r.Value != nil {
+		if v, ok := r.Value.GetStr("msg"); ok {
+			msg = value.String(v)
+		}
+	}
+	if msg != "" {
+		words = append(words, "| "+strings.ReplaceAll(msg, "\n", "⏎"))
 	} else if r.Value != nil {
 		for k, v := range r.Value.All() {
 			name := value.String(k)
 			if slices.Contains([]string{"changed", "failed", "skipped", "results", "ansible_loop_var", "cmd", "rc", "stderr",
 				"stdout_lines", "stderr_lines", "start", "end", "delta", "attempts", "skip_reason", "false_condition",
-				"_ansible_facts_cacheable", "item", "include", "include_args", "failed_when_result"}, name) {
+				"ansible_facts", "ansible_stats", "add_host", "add_group", "_ansible_facts_cacheable", "item", "include", "include_args", "failed_when_result", "changed_when_result", "msg", "timedout"}, name) {
 				continue
 			}
 			words = append(words, "| "+name+"="+value.String(v))
@@ -400,7 +406,8 @@ func (h *fakeHost) command(ctx context.Context, cmd string, req target.Request) 
 		res.Failure = &modules.Failure{Msg: "non-zero return code", RC: &rc, Stderr: "it broke"}
 		return res, nil
 	case "flaky": // flaky N: works at the Nth try
-		n, _ := strconv.Atoi(rest)
+		count, _, _ := strings.Cut(rest, " ")
+		n, _ := strconv.Atoi(count)
 		if try < n {
 			rc := 1
 			result["rc"] = rc
