@@ -59,6 +59,7 @@ type group struct {
 	collection string
 	further    []string
 	defs       []def
+	qualified  bool // only the names with their collection are known
 }
 
 // A call is one use of a filter or test: the piped value, then the arguments by
@@ -225,7 +226,10 @@ func testGroups() []group {
 }
 
 func (g group) spell(name string) []string {
-	names := []string{name, g.collection + "." + name}
+	names := []string{g.collection + "." + name}
+	if !g.qualified {
+		names = append(names, name)
+	}
 	for _, c := range g.further {
 		names = append(names, c+"."+name)
 	}
