@@ -278,7 +278,7 @@ func (g *GetURL) place(ctx context.Context, t modules.Target, f *fetcher, resp *
 			return false, err
 		}
 	}
-	tmp := path.Join(dir, "get_url."+sha1Hex([]byte(g.URL+" "+out.Dest))[:16]+".tmp")
+	tmp := path.Join(dir, "get_url."+sha1Hex([]byte(g.URL + " " + out.Dest))[:16]+".tmp")
 	mode := modules.FromUnixMode(0o600)
 	sum := md5.New()
 	written, err := t.Write(ctx, tmp, io.TeeReader(body, sum), modules.WriteOptions{Mode: &mode})

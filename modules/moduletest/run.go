@@ -277,7 +277,11 @@ func lineDiff(before, after string) string {
 	return strings.TrimSuffix(strings.TrimSuffix(b.String(), "-\n"), "+\n")
 }
 
-var times = regexp.MustCompile(`"(start|end|stop|delta)":"[^"]*"`)
+// times are what differs from run to run.
+var (
+	times  = regexp.MustCompile(`"(start|end|stop|delta)":"[^"]*"`)
+	paused = regexp.MustCompile(`Paused for [0-9.]+`)
+)
 
 func writeResult(b *strings.Builder, res modules.Result) {
 	word := "ok"
@@ -305,6 +309,7 @@ func writeResult(b *strings.Builder, res modules.Result) {
 	for _, k := range names {
 		line := fmt.Sprintf("%q:%s", k, out[k])
 		line = times.ReplaceAllString(line, `"$1":"…"`)
+		line = paused.ReplaceAllString(line, "Paused for …")
 		b.WriteString("out: " + line + "\n")
 	}
 }
