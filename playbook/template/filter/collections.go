@@ -5,6 +5,10 @@ package filter
 func collectionFilters() []group {
 	return []group{
 		{collection: "ansible.utils", further: []string{"ansible.netcommon"}, defs: ipFilters},
+		{collection: "ansible.utils", defs: utilsFilters},
+		{collection: "community.general", defs: generalFilters},
+		{collection: "community.general", defs: timeFilters},
+		{collection: "kubernetes.core", further: []string{"community.kubernetes"}, defs: kubeFilters},
 	}
 }
 
