@@ -111,18 +111,9 @@ func bytesMethod(params string, do func(Value, []Value) (Value, error)) method {
 	return takes(params, func(self Value, a []Value) (Value, error) {
 		args := make([]Value, len(a))
 		for i, v := range a {
-			if _, ok := text(v); ok {
-				return nil, typeErr("a bytes-like object is required, not 'str'")
-			}
-			args[i] = v
-			if n, ok := index(v); ok && i == 0 && strings.HasPrefix(params, "sub ") {
-				if n < 0 || n > 255 {
-					return nil, valueErr("byte must be in range(0, 256)")
-				}
-				args[i] = S(string(rune(n)))
-			}
-			if b, ok := v.(Bytes); ok {
-				args[i] = widen(b)
+			var err error
+			if args[i], err = widenArg(v, i == 0 && strings.HasPrefix(params, "sub ")); err != nil {
+				return nil, err
 			}
 		}
 		v, err := do(widen(self.(Bytes)), args)
@@ -131,6 +122,33 @@ func bytesMethod(params string, do func(Value, []Value) (Value, error)) method {
 		}
 		return mapResult(v, func(s string) Value { return narrow(s) }), nil
 	})
+}
+
+// widenArg prepares an argument; where a part of the bytes is looked for, an int is one.
+func widenArg(v Value, part bool) (Value, error) {
+	switch v := v.(type) {
+	case Str, Markup:
+		return nil, typeErr("a bytes-like object is required, not 'str'")
+	case Bytes:
+		return widen(v), nil
+	case Tuple:
+		wide := make(Tuple, len(v))
+		for i, item := range v {
+			var err error
+			if wide[i], err = widenArg(item, false); err != nil {
+				return nil, err
+			}
+		}
+		return wide, nil
+	}
+	n, ok := index(v)
+	if !ok || !part {
+		return v, nil
+	}
+	if n < 0 || n > 255 {
+		return nil, valueErr("byte must be in range(0, 256)")
+	}
+	return S(string(rune(n))), nil
 }
 
 func widen(b Bytes) Str {

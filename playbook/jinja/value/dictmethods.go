@@ -77,7 +77,7 @@ func dictView(kind ViewKind) func(Value, []Value) (Value, error) {
 func dictPop(self Value, a []Value) (Value, error) {
 	d := self.(*Dict)
 	v, ok, err := d.Get(a[0])
-	if err != nil {
+	if err != nil && d.Len() > 0 { // an empty dict does not look at the key
 		return nil, err
 	}
 	if ok {

@@ -58,8 +58,12 @@ var jsonWords = []struct {
 	text string
 	val  Value
 }{
-	{"null", None{}}, {"true", Bool(true)}, {"false", Bool(false)},
-	{"NaN", Float(math.NaN())}, {"Infinity", Float(math.Inf(1))}, {"-Infinity", Float(math.Inf(-1))},
+	{"null", None{}},
+	{"true", Bool(true)},
+	{"false", Bool(false)},
+	{"NaN", Float(math.NaN())},
+	{"Infinity", Float(math.Inf(1))},
+	{"-Infinity", Float(math.Inf(-1))},
 }
 
 func (p *jsonParser) value(depth int) (Value, error) {

@@ -24,10 +24,22 @@ func LiteralEval(s string) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	end := p.pos
 	if p.space(1); p.pos < len(p.src) {
 		return nil, p.syntax("invalid syntax")
 	}
+	// A last line of blanks alone is an indented one to CPython, unless it is continued.
+	tail := p.src[end:]
+	if at := strings.LastIndexByte(tail, '\n'); at >= 0 && !strings.HasSuffix(tail[:at], "\\") && isIndent(tail[at+1:]) {
+		return nil, p.syntax("unexpected indent")
+	}
 	return v, nil
+}
+
+// isIndent says whether a line is blanks that indent; a form feed starts at the margin.
+func isIndent(s string) bool {
+	s = s[strings.LastIndexByte(s, '\f')+1:]
+	return s != "" && strings.Trim(s, " \t") == ""
 }
 
 type literalParser struct {
@@ -50,7 +62,8 @@ func (p *literalParser) blankLines() error {
 		start := p.pos
 		p.space(0)
 		if p.peek() != '\n' {
-			if start > 0 && p.pos > start {
+			blanks, _, _ := strings.Cut(p.src[start:p.pos], "\\")
+			if isIndent(blanks) {
 				return p.syntax("unexpected indent")
 			}
 			return nil
@@ -129,6 +142,8 @@ func (p *literalParser) expr(depth int) (Value, error) {
 		v, err = p.dict(depth + 1)
 	case c == '-' || c == '+':
 		return p.signed(c, depth)
+	case strings.HasPrefix(p.src[p.pos:], "..."):
+		return nil, valueErr("Ellipsis is not supported")
 	case c >= '0' && c <= '9' || c == '.':
 		v, err = p.number()
 	case c == '\'' || c == '"':
@@ -152,12 +167,21 @@ func (p *literalParser) expr(depth int) (Value, error) {
 func (p *literalParser) signed(sign byte, depth int) (Value, error) {
 	p.pos++
 	p.space(depth)
-	if c := p.peek(); c != '.' && (c < '0' || c > '9') {
+	bare := strings.TrimLeft(p.src[p.pos:], "( \t\f\n")
+	v, err := p.expr(depth)
+	if err != nil {
+		return nil, err
+	}
+	switch v.(type) {
+	case Int, *BigInt, Float:
+		if strings.HasPrefix(bare, "-") || strings.HasPrefix(bare, "+") {
+			return nil, malformed("a second sign")
+		}
+	default:
 		return nil, malformed("operator " + strconv.QuoteRune(rune(sign)))
 	}
-	v, err := p.expr(depth)
-	if err != nil || sign == '+' {
-		return v, err
+	if sign == '+' {
+		return v, nil
 	}
 	return Neg(v)
 }

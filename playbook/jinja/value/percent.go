@@ -158,14 +158,14 @@ func (p *percent) field(s string, i int) (int, error) {
 		}
 		break
 	}
-	if c.width, i, err = p.size(s, i); err != nil {
+	if c.width, i, err = p.size(s, i, "ssize_t"); err != nil {
 		return 0, err
 	}
 	if c.width < 0 {
 		c.minus, c.width = true, -c.width
 	}
 	if i < len(s) && s[i] == '.' {
-		if c.precision, i, err = p.size(s, i+1); err != nil {
+		if c.precision, i, err = p.size(s, i+1, "int"); err != nil {
 			return 0, err
 		}
 		c.precision = max(c.precision, 0)
@@ -200,7 +200,7 @@ func (p *percent) key(s string, i int) (int, Value, error) {
 	if i >= len(s) || s[i] != '(' {
 		return i, nil, nil
 	}
-	if p.mapping == nil {
+	if p.mapping == nil && !p.unused {
 		return 0, nil, typeErr("format requires a mapping")
 	}
 	depth, end := 1, i+1
@@ -216,6 +216,9 @@ func (p *percent) key(s string, i int) (int, Value, error) {
 		return 0, nil, valueErr("incomplete format key")
 	}
 	name := s[i+1 : end-1]
+	if p.unused { // a sequence has items, but none of that name
+		return 0, nil, MissingItem(p.args[0], S(name))
+	}
 	v, ok, err := p.mapping.(dictLike).Get(S(name))
 	if err == nil && !ok {
 		err = Errorf("KeyError", "%s", reprText(name))
@@ -225,13 +228,17 @@ func (p *percent) key(s string, i int) (int, Value, error) {
 }
 
 // size is a width or precision: digits, or * for the next argument.
-func (p *percent) size(s string, i int) (int, int, error) {
+// ctype is what CPython keeps it in, for the message.
+func (p *percent) size(s string, i int, ctype string) (int, int, error) {
 	if i < len(s) && s[i] == '*' {
 		v, err := p.arg()
 		if err != nil {
 			return 0, 0, err
 		}
 		n, ok := index(v)
+		if _, big := v.(*BigInt); big {
+			return 0, 0, Errorf("OverflowError", "Python int too large to convert to C %s", ctype)
+		}
 		if !ok {
 			return 0, 0, typeErr("* wants int")
 		}

@@ -24,18 +24,25 @@ func splitMethod(right bool) func(Value, []Value) (Value, error) {
 			return nil, valueErr("empty separator")
 		}
 		switch {
+		case right:
+			return textList(splitRight(s, sep, limit)), nil
 		case limit < 0:
 			return textList(strings.Split(s, sep)), nil
-		case !right:
-			return textList(strings.SplitN(s, sep, min(limit, len(s))+1)), nil
 		}
-		parts := strings.Split(s, sep)
-		if len(parts) > limit+1 {
-			head := len(parts) - limit
-			parts = append([]string{strings.Join(parts[:head], sep)}, parts[head:]...)
-		}
-		return textList(parts), nil
+		return textList(strings.SplitN(s, sep, min(limit, len(s))+1)), nil
 	}
+}
+
+// splitRight looks for separators from the end, which matters when they can overlap.
+func splitRight(s, sep string, limit int) []string {
+	var parts []string
+	for at := strings.LastIndex(s, sep); at >= 0 && limit != 0; at = strings.LastIndex(s, sep) {
+		parts, s = append(parts, s[at+len(sep):]), s[:at]
+		limit--
+	}
+	parts = append(parts, s)
+	slices.Reverse(parts)
+	return parts
 }
 
 func textList(parts []string) *List {

@@ -384,14 +384,14 @@ func makeTrans(_ Value, a []Value) (Value, error) {
 			return nil, err
 		}
 	}
-	x, y := []rune(from), []rune(to)
+	x, y := codePoints(from), codePoints(to)
 	if len(x) != len(y) {
 		return nil, valueErr("the first two maketrans arguments must have equal length")
 	}
 	for i := range x {
 		_ = table.Set(Int(x[i]), Int(y[i])) // ints are hashable
 	}
-	for _, r := range drop {
+	for _, r := range codePoints(drop) {
 		_ = table.Set(Int(r), None{})
 	}
 	return table, nil

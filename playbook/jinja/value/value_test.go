@@ -427,6 +427,7 @@ func (s stamp) CompareTo(other Value) (order int, ok bool) {
 	o, ok := other.(stamp)
 	return int(s - o), ok
 }
+
 func (s stamp) Operate(op string, other Value, reflected bool) (Value, bool, error) {
 	o, ok := other.(stamp)
 	if op != "-" || !ok {
@@ -479,12 +480,23 @@ func TestGoData(t *testing.T) {
 		in   any
 		want string
 	}{
-		{nil, "None"}, {true, "True"}, {int8(3), "3"}, {uint64(math.MaxUint64), "18446744073709551615"}, {float32(0.5), "0.5"},
-		{"x", "'x'"}, {[]byte("x"), "b'x'"}, {[]string{"a"}, "['a']"}, {[]any{1, "a", nil}, "[1, 'a', None]"},
-		{map[string]int{"b": 1, "a": 2}, "{'a': 2, 'b': 1}"}, {map[int]bool{2: true, 10: false}, "{2: True, 10: False}"},
-		{errors.New("e"), "'e'"}, {time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC), "'2024-01-02T03:04:05Z'"}, {big.NewInt(7), "7"},
+		{nil, "None"},
+		{true, "True"},
+		{int8(3), "3"},
+		{uint64(math.MaxUint64), "18446744073709551615"},
+		{float32(0.5), "0.5"},
+		{"x", "'x'"},
+		{[]byte("x"), "b'x'"},
+		{[]string{"a"}, "['a']"},
+		{[]any{1, "a", nil}, "[1, 'a', None]"},
+		{map[string]int{"b": 1, "a": 2}, "{'a': 2, 'b': 1}"},
+		{map[int]bool{2: true, 10: false}, "{2: True, 10: False}"},
+		{errors.New("e"), "'e'"},
+		{time.Date(2024, 1, 2, 3, 4, 5, 0, time.UTC), "'2024-01-02T03:04:05Z'"},
+		{big.NewInt(7), "7"},
 		{outer{inner: inner{Kept: "k", hidden: 1}, Items: []int{1}, Any: map[string]any{"x": []int{}}}, "{'kept': 'k', 'Items': [1], 'ptr': None, 'any': {'x': []}}"},
-		{D("v", Int(1)), "{'v': 1}"}, {(*big.Int)(nil), "None"},
+		{D("v", Int(1)), "{'v': 1}"},
+		{(*big.Int)(nil), "None"},
 	} {
 		if got := Repr(FromGo(c.in)); got != c.want {
 			t.Errorf("%#v: %s, want %s", c.in, got, c.want)
@@ -548,12 +560,20 @@ func TestDictsKeepOrderAndFindAllKeys(t *testing.T) {
 func TestEncodings(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ text, encoding, mode, want string }{
-		{"aé☃", "utf-8", "strict", "a\xc3\xa9\xe2\x98\x83"}, {"é", "Latin_1", "strict", "\xe9"}, {"é", "ascii", "ignore", ""}, {"é", "ascii", "replace", "?"},
-		{"é", "ascii", "backslashreplace", `\xe9`}, {"☃", "latin-1", "xmlcharrefreplace", "&#9731;"}, {"a", "utf-16", "strict", "\xff\xfea\x00"}, {"😀", "utf-16-be", "strict", "\xd8\x3d\xde\x00"},
-		{"a", "utf-32-le", "strict", "a\x00\x00\x00"}, {"a\x80", "utf-8", "surrogateescape", "a\x80"},
+		{"aé☃", "utf-8", "strict", "a\xc3\xa9\xe2\x98\x83"},
+		{"é", "Latin_1", "strict", "\xe9"},
+		{"é", "ascii", "ignore", ""},
+		{"é", "ascii", "replace", "?"},
+		{"é", "ascii", "backslashreplace", `\xe9`},
+		{"☃", "latin-1", "xmlcharrefreplace", "&#9731;"},
+		{"a", "utf-16", "strict", "\xff\xfea\x00"},
+		{"😀", "utf-16-be", "strict", "\xd8\x3d\xde\x00"},
+		{"a", "utf-32-le", "strict", "a\x00\x00\x00"},
+		{"a\x80", "utf-8", "surrogateescape", "a\x80"},
 		{"é", "ascii", "strict", "!'ascii' codec can't encode character '\\xe9' in position 0: ordinal not in range(128)"},
 		{"a\x80", "utf8", "strict", "!'utf-8' codec can't encode character '\\udc80' in position 1: surrogates not allowed"},
-		{"é", "ascii", "nosuch", "!unknown error handler name 'nosuch'"}, {"a", "rot13", "strict", "!unknown encoding: rot13"},
+		{"é", "ascii", "nosuch", "!unknown error handler name 'nosuch'"},
+		{"a", "rot13", "strict", "!unknown encoding: rot13"},
 	} {
 		got, err := Encode(c.text, c.encoding, c.mode)
 		if err != nil {
@@ -564,9 +584,17 @@ func TestEncodings(t *testing.T) {
 		}
 	}
 	for _, c := range []struct{ bytes, encoding, mode, want string }{
-		{"a\xc3\xa9", "utf-8", "strict", "aé"}, {"\xe9", "latin-1", "strict", "é"}, {"\xe9a", "utf-8", "replace", "\ufffda"}, {"\xe9a", "utf-8", "ignore", "a"}, {"\xe9", "ascii", "backslashreplace", `\xe9`},
-		{"\xff\xfea\x00", "utf-16", "strict", "a"}, {"a\x00\x00\x00", "utf-32", "strict", "a"}, {"\xe9", "utf-8", "surrogateescape", "\xe9"}, {"é", "ascii", "replace", "\ufffd\ufffd"},
-		{"\xe9", "utf-8", "strict", "!'utf-8' codec can't decode byte 0xe9 in position 0: invalid start byte"}, {"a", "utf-16", "strict", "!'utf-16' codec can't decode byte 0x61 in position 0: truncated data"},
+		{"a\xc3\xa9", "utf-8", "strict", "aé"},
+		{"\xe9", "latin-1", "strict", "é"},
+		{"\xe9a", "utf-8", "replace", "\ufffda"},
+		{"\xe9a", "utf-8", "ignore", "a"},
+		{"\xe9", "ascii", "backslashreplace", `\xe9`},
+		{"\xff\xfea\x00", "utf-16", "strict", "a"},
+		{"a\x00\x00\x00", "utf-32", "strict", "a"},
+		{"\xe9", "utf-8", "surrogateescape", "\xe9"},
+		{"é", "ascii", "replace", "\ufffd\ufffd"},
+		{"\xe9", "utf-8", "strict", "!'utf-8' codec can't decode byte 0xe9 in position 0: invalid start byte"},
+		{"a", "utf-16", "strict", "!'utf-16' codec can't decode byte 0x61 in position 0: truncated data"},
 	} {
 		got, err := Decode(c.bytes, c.encoding, c.mode)
 		if err != nil {
