@@ -1,8 +1,6 @@
 package jinja
 
 import (
-	"slices"
-
 	"orch/playbook/jinja/value"
 )
 
@@ -302,8 +300,6 @@ func (c *compiler) slice(n *itemExpr, s *sliceExpr, f *frame) evalFn {
 			bounds[i] = c.expr(b, f)
 		}
 	}
-	// Jinja2 folds a slice of constants, and then what cannot be sliced is undefined.
-	folded := constant(n.x) && (s.lo == nil || constant(s.lo)) && (s.hi == nil || constant(s.hi)) && (s.step == nil || constant(s.step))
 	return func(a *activation) (value.Value, error) {
 		v, err := x(a)
 		if err != nil {
@@ -322,27 +318,8 @@ func (c *compiler) slice(n *itemExpr, s *sliceExpr, f *frame) evalFn {
 			return u, nil
 		}
 		r, err := value.Slice(v, b[0], b[1], b[2])
-		if err != nil && folded {
-			return a.in.missing(v, value.S("slice"), at, ""), nil
-		}
 		return a.in.settle(at, r, err)
 	}
-}
-
-// constant says whether Jinja2 would know the value of a node when it compiles it. Only
-// literals are looked at.
-func constant(n node) bool {
-	switch n := n.(type) {
-	case *constExpr:
-		return true
-	case *tupleExpr:
-		return !slices.ContainsFunc(n.items, func(n node) bool { return !constant(n) })
-	case *listExpr:
-		return !slices.ContainsFunc(n.items, func(n node) bool { return !constant(n) })
-	case *unaryExpr:
-		return constant(n.x)
-	}
-	return false
 }
 
 func (c *compiler) arithmetic(n *binExpr, f *frame) evalFn {

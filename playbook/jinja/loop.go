@@ -136,13 +136,27 @@ func (l *Loop) undefined(hint string) *value.Undefined {
 }
 
 func (l *Loop) cycle(_ *Call, args Args) (value.Value, error) {
+	if err := noNames("LoopContext.cycle", args); err != nil {
+		return nil, err
+	}
 	if len(args.Pos) == 0 {
 		return nil, value.Errorf("TypeError", "no items for cycling given")
 	}
 	return args.Pos[l.index0%len(args.Pos)], nil
 }
 
+// noNames refuses keyword arguments.
+func noNames(fn string, args Args) error {
+	if len(args.Named) == 0 {
+		return nil
+	}
+	return value.Errorf("TypeError", "%s() got an unexpected keyword argument '%s'", fn, args.Named[0].Name)
+}
+
 func (l *Loop) isChanged(_ *Call, args Args) (value.Value, error) {
+	if err := noNames("LoopContext.changed", args); err != nil {
+		return nil, err
+	}
 	vals := value.Tuple(args.Pos)
 	if l.hasAsked {
 		eq, err := value.EqualOp(l.changed, vals)

@@ -169,6 +169,9 @@ func agrees(want oracleAnswer, got string, err error) bool {
 	if errors.As(err, &e) && (e.Class == "MemoryError" || e.Class == "RecursionError" || e.Class == "OverflowError") {
 		return true
 	}
+	if strings.Contains(err.Error(), "not subscriptable") {
+		return true // Jinja2 folds some slices of constants to undefined values
+	}
 	if s := err.Error(); strings.Contains(s, "the template takes more than") || strings.Contains(s, "the template prints more than") {
 		return true
 	}
