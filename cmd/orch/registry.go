@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 
+	"orch/modules/container"
 	"orch/modules/control"
 	"orch/modules/host"
+	"orch/modules/kube"
 	"orch/modules/schema"
 )
 
@@ -13,6 +15,8 @@ func tables() []schema.Table {
 	return []schema.Table{
 		{World: schema.Site, Entries: control.Modules(), Source: control.Source},
 		{World: schema.Host, Entries: host.Modules(), Source: host.Source},
+		{World: schema.Cluster, Entries: kube.Modules(), Source: kube.Source},
+		{World: schema.Container, Entries: container.Modules(), Source: container.Source},
 	}
 }
 

@@ -13,6 +13,9 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"orch/modules/container"
+	"orch/modules/control"
+	"orch/modules/kube"
 	"orch/modules/schema"
 	"orch/modules/target"
 	"orch/playbook"
@@ -87,6 +90,7 @@ type job struct {
 	loader    *playbook.Loader
 	playbooks []*playbook.Playbook
 	vars      *vars.Run
+	closers   []io.Closer
 }
 
 // prepare loads the playbooks and reports every mistake in them at once.
@@ -192,7 +196,9 @@ func (j *job) run(cmd *cobra.Command) error {
 		return err
 	}
 	done, err := run.Run(cmd.Context(), config)
-	err = errors.Join(err, config.Connector.Close())
+	for _, c := range append(j.closers, config.Connector) {
+		err = errors.Join(err, c.Close())
+	}
 	if cerr := view.Close(); err == nil {
 		err = cerr
 	}
@@ -235,6 +241,9 @@ func (j *job) config(cmd *cobra.Command, sink run.Sink) (run.Config, error) {
 	if j.term != nil {
 		c.Prompt = j.term
 	}
+	clusters, engines := &kube.World{}, &container.World{}
+	c.Worlds = map[schema.World]func(context.Context, control.Target, any) (any, any, error){schema.Cluster: clusters.Open, schema.Container: engines.Open}
+	j.closers = append(j.closers, clusters, engines)
 	return c, nil
 }
 

@@ -77,8 +77,38 @@ func (v *view) open(name string, o viewOptions) (run.Sink, error) {
 			name = "terminal"
 		}
 	}
-	kind, _, _ := strings.Cut(name, "=")
+	kind, file, _ := strings.Cut(name, "=")
+	ansible := report.AnsibleOptions{
+		Options: opts, HideOK: !s.Bool("display_ok_hosts"), HideSkipped: !s.Bool("DISPLAY_SKIPPED_HOSTS"),
+		FailedStderr: s.Bool("display_failed_stderr"), ShowStart: s.Bool("show_per_host_start"),
+		CheckMarkers: s.Bool("check_mode_markers"), PathOnFailure: s.Bool("show_task_path_on_failure"),
+		ShowCustomStats: s.Bool("SHOW_CUSTOM_STATS"), ShowArgs: s.Bool("DISPLAY_ARGS_TO_STDOUT"),
+		NoDeprecations: !s.Bool("DEPRECATION_WARNINGS"), NoSystemWarnings: !s.Bool("SYSTEM_WARNINGS"),
+		VerboseToStderr: s.Bool("VERBOSE_TO_STDERR"),
+	}
+	if s.Set("callback_format_pretty") {
+		pretty := s.Bool("callback_format_pretty")
+		ansible.Pretty = &pretty
+	}
 	switch kind {
+	case "json":
+		return report.JSON(o.out, opts), nil
+	case "ansible":
+		return report.Ansible(o.out, o.err, ansible), nil
+	case "minimal":
+		return report.Minimal(o.out, o.err, ansible), nil
+	case "oneline":
+		return report.Oneline(o.out, o.err, ansible), nil
+	case "junit":
+		if file == "" {
+			return nil, errors.New("output junit wants a file: junit=report.xml")
+		}
+		f, err := os.Create(file)
+		if err != nil {
+			return nil, fmt.Errorf("write junit report: %w", err)
+		}
+		v.closers = append(v.closers, f.Close)
+		return report.JUnit(f), nil
 	case "plain":
 		return report.Plain(o.out, opts), nil
 	case "terminal":

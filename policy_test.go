@@ -1,4 +1,4 @@
-package main
+package orch_test
 
 import (
 	"go/ast"
@@ -33,23 +33,24 @@ var imports = map[string][]string{
 	"transport/transporttest":   {"transport"},
 	"playbook/jinja/value":      {},
 	"playbook/jinja":            {"playbook/jinja/value"},
-	"playbook/jinja/jinjacases": {"playbook/jinja", "playbook/jinja/value", "playbook/template/"},
+	"playbook/jinja/jinjacases": {"playbook/jinja/jinjatest", "playbook/jinja", "playbook/jinja/value", "playbook/template/"},
+	"playbook/jinja/jinjatest":  {"playbook/jinja", "playbook/jinja/value", "playbook/template/", "playbook/pyre"},
 	"playbook/pyre":             {},
 	"playbook/vault":            {},
 	"playbook/source":           {"playbook/jinja/value"},
 	"playbook/settings":         {"playbook/jinja/value", "playbook/source"},
 	"playbook/template/":        {"playbook/jinja/", "playbook/pyre", "playbook/vault", "playbook/source", "playbook/template/"},
-	"playbook/vars":             {"playbook/jinja/", "playbook/source", "playbook/template/", "playbook/vault", "inventory"},
+	"playbook/vars":             {"playbook", "playbook/jinja/", "playbook/source", "playbook/template/", "playbook/vault", "inventory"},
 	"inventory":                 {"playbook/jinja/", "playbook/source", "playbook/pyre"},
 	"roles":                     {"playbook/source", "playbook/jinja/value"},
-	"playbook":                  {"playbook/source", "playbook/jinja/", "playbook/template", "playbook/vault", "playbook/settings", "roles"},
+	"playbook":                  {"modules/schema", "playbook/source", "playbook/jinja/", "playbook/template", "playbook/vault", "playbook/settings", "roles"},
 	"modules":                   {},
 	"modules/schema":            {"modules", "playbook/source", "playbook/jinja/value"},
 	"modules/host":              {"modules", "playbook/pyre"},
 	"modules/moduletest":        {"modules", "modules/", "playbook/source", "playbook/jinja/value"},
 	"modules/control":           {"modules", "modules/host", "modules/schema", "playbook/jinja/value", "playbook/source", "transport"},
-	"modules/kube":              {"modules", "modules/schema", "playbook/jinja/value", "playbook/source", "transport"},
-	"modules/container":         {"modules", "modules/schema", "playbook/jinja/value", "playbook/source", "transport"},
+	"modules/kube":              {"modules/control", "modules", "modules/schema", "playbook/jinja/value", "playbook/source", "transport"},
+	"modules/container":         {"modules/control", "modules", "modules/schema", "playbook/jinja/value", "playbook/source", "transport"},
 	"modules/target":            {"modules", "modules/host", "transport/", "transport", "modules/target/"},
 	"modules/target/":           {"modules", "modules/host", "transport/", "transport", "modules/target/", "modules/target"},
 	"playbook/run":              {"modules/", "modules", "playbook/", "playbook", "inventory", "roles", "transport", "transport/"},
@@ -58,6 +59,7 @@ var imports = map[string][]string{
 	"cmd/":                      {"modules/", "modules", "playbook/", "playbook", "inventory", "roles", "transport", "transport/", "cmd/"},
 	"cmd/orch-helper":           {"modules", "modules/host", "modules/target", "modules/target/"},
 	"examples/":                 {},
+	".":                         {},
 	"testdata/":                 {"transport", "transport/", "modules/"},
 }
 
@@ -82,7 +84,7 @@ type sourceFile struct {
 
 func load(t *testing.T) ([]sourceFile, *token.FileSet) {
 	t.Helper()
-	root := "../.."
+	root := "."
 	fset := token.NewFileSet()
 	var files []sourceFile
 	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -90,7 +92,7 @@ func load(t *testing.T) ([]sourceFile, *token.FileSet) {
 			return err
 		}
 		if d.IsDir() {
-			if name := d.Name(); name != ".." && (name[0] == '.' || name == "testdata" && filepath.Dir(path) != root) {
+			if name := d.Name(); path != root && (name[0] == '.' || name == "testdata" && filepath.Dir(path) != root) {
 				return filepath.SkipDir
 			}
 			// Modules of their own under testdata are not linked into orch.

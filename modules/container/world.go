@@ -1,0 +1,228 @@
+// Package container holds the modules that manage a container engine through Docker's
+// API: docker_image, docker_container, docker_network, docker_volume, docker_login and
+// their _info companions.
+//
+// Their world is the engine of the play's host. Its socket is reached through the host's
+// own connection, with the rights of the become user, so nothing is installed there: no
+// client, no Python. Files to build from are the controller's.
+//
+// It is the only package that links the docker client.
+package container
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/containerd/errdefs"
+	"github.com/docker/docker/api/types/registry"
+	"github.com/docker/docker/client"
+
+	"orch/modules"
+	"orch/modules/control"
+)
+
+// Source is the package's source, for the manual.
+//
+//go:embed *.go
+var Source embed.FS
+
+// Modules is the table of this world.
+func Modules() []modules.Entry {
+	bind := func(name string, build func() Module, opts ...func(*modules.Entry)) modules.Entry {
+		return modules.Bind("community.docker."+name, build, opts...)
+	}
+	return []modules.Entry{
+		bind("docker_container", func() Module { return &Container{} }, modules.Alias("community.general.docker_container")),
+		bind("docker_container_info", func() Module { return &ContainerInfo{} }),
+		bind("docker_host_info", func() Module { return &HostInfo{} }),
+		bind("docker_image", func() Module { return &Image{} }, modules.Alias("community.general.docker_image")),
+		bind("docker_image_info", func() Module { return &ImageInfo{} }),
+		bind("docker_login", func() Module { return &Login{} }, modules.Alias("community.general.docker_login")),
+		bind("docker_network", func() Module { return &Network{} }, modules.Alias("community.general.docker_network")),
+		bind("docker_network_info", func() Module { return &NetworkInfo{} }),
+		bind("docker_volume", func() Module { return &Volume{} }, modules.Alias("community.general.docker_volume")),
+		bind("docker_volume_info", func() Module { return &VolumeInfo{} }),
+	}
+}
+
+// Dialer opens connections from the task's host.
+type Dialer interface {
+	Dial(ctx context.Context, network, addr string) (net.Conn, error)
+}
+
+// Site is what the modules need of the engine that runs them.
+type Site interface {
+	Host() string
+	Find(kind, name string) (string, error)
+	Emit(line string)
+}
+
+// A View is a container engine that may be looked at.
+type View struct {
+	cli   *client.Client
+	site  Site
+	auth  *logins
+	check bool
+}
+
+// A Target is a container engine that may be changed.
+type Target struct{ *View }
+
+// A Module is a module of a container engine.
+type Module = modules.Module[*View, *Target]
+
+// Engine are the options that say which engine is meant; each is also read from the
+// environment of the controller (DOCKER_HOST …) unless the host has its own socket.
+type Engine struct {
+	// Address of the engine: unix:///var/run/docker.sock on the task's host, or tcp://.
+	DockerHost string `orch:"alias=docker_url"`
+	// Version of the API; auto negotiates.
+	APIVersion string `orch:"name=api_version,alias=docker_api_version,default=auto"`
+	// Seconds to wait for an answer.
+	Timeout int `orch:"default=60"`
+	// Accepted and void: nothing is read from the environment of a client on the host.
+	Debug bool
+	// Use TLS without checking the engine's certificate; refused.
+	TLS bool `orch:"name=tls"`
+	// Use TLS; refused.
+	ValidateCerts bool `orch:"alias=tls_verify"`
+	// Accepted and void: our own client is used.
+	UseSSHClient bool `orch:"name=use_ssh_client"`
+}
+
+func (e *Engine) engine() *Engine { return e }
+
+func (e *Engine) validate() error {
+	if e.TLS || e.ValidateCerts {
+		return errors.New("tls is not supported yet: reach the engine's socket through the host's connection")
+	}
+	if h := e.DockerHost; h != "" && !strings.HasPrefix(h, "unix://") && !strings.HasPrefix(h, "tcp://") {
+		return fmt.Errorf("docker_host %q: want unix:// or tcp://", h)
+	}
+	return nil
+}
+
+// reached is a module with the options of Engine.
+type reached interface{ engine() *Engine }
+
+// A World runs the modules of this package. A client lasts for a task: who may use the
+// socket is a matter of the task's become.
+type World struct {
+	mu      sync.Mutex
+	clients []*client.Client
+	auth    logins
+}
+
+// Open makes the view and target of a decoded module for the task's host.
+func (w *World) Open(_ context.Context, site control.Target, module any) (view, target any, err error) {
+	m, ok := module.(reached)
+	if !ok {
+		return nil, nil, fmt.Errorf("%T names no engine", module)
+	}
+	dial, ok := site.(Dialer)
+	if !ok {
+		return nil, nil, errors.New("connections from the host cannot be opened here")
+	}
+	cli, err := w.client(*m.engine(), site.Host(), dial)
+	if err != nil {
+		return nil, nil, modules.Failf("%v", err)
+	}
+	v := &View{cli: cli, site: site, auth: &w.auth, check: site.Check()}
+	return v, &Target{v}, nil
+}
+
+// client makes the client of a host's engine. Every connection it needs is opened from
+// the host, by the host's placement.
+func (w *World) client(e Engine, host string, dial Dialer) (*client.Client, error) {
+	address := e.DockerHost
+	if address == "" {
+		address = "unix:///var/run/docker.sock"
+	}
+	network, addr, _ := strings.Cut(address, "://")
+	opts := []client.Opt{
+		client.WithHost("tcp://" + host), // the name shown in messages; never resolved
+		client.WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) { return dial.Dial(ctx, network, addr) }),
+		client.WithUserAgent("orch"),
+	}
+	if e.APIVersion == "auto" || e.APIVersion == "" {
+		opts = append(opts, client.WithAPIVersionNegotiation())
+	} else {
+		opts = append(opts, client.WithVersion(e.APIVersion))
+	}
+	cli, err := client.NewClientWithOpts(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("make client of the container engine: %w", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clients = append(w.clients, cli)
+	return cli, nil
+}
+
+// Close ends every connection.
+func (w *World) Close() error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, cli := range w.clients {
+		_ = cli.Close() // only idle connections are left
+	}
+	w.clients = nil
+	return nil
+}
+
+// logins are the registries logged in to in this run, and those of the controller's
+// docker configuration.
+type logins struct {
+	mu   sync.Mutex
+	auth map[string]registry.AuthConfig
+}
+
+func (l *logins) set(server string, a registry.AuthConfig) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.auth == nil {
+		l.auth = map[string]registry.AuthConfig{}
+	}
+	l.auth[server] = a
+}
+
+func (l *logins) remove(server string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.auth, server)
+}
+
+func (l *logins) get(server string) (registry.AuthConfig, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if a, ok := l.auth[server]; ok {
+		return a, true
+	}
+	return readConfig(os.Getenv, server)
+}
+
+// explain says what an error of the engine means.
+func explain(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case client.IsErrConnectionFailed(err):
+		return modules.Failf("cannot reach the container engine: %v", err)
+	case errdefs.IsPermissionDenied(err):
+		return &modules.Failure{Msg: err.Error(), Hint: "become: true, or a user of the group docker, may use the socket"}
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		return modules.Failf("cannot reach the container engine: %v", op)
+	}
+	return modules.Failf("%s", strings.TrimPrefix(err.Error(), "Error response from daemon: "))
+}
+
+func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
