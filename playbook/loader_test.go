@@ -145,14 +145,36 @@ func TestTagsMatch(t *testing.T) {
 		tags, only, skip string
 		want             bool
 	}{
-		{"", "all", "", true}, {"a", "all", "", true}, {"never", "all", "", false}, {"always", "b", "", true},
-		{"a", "a", "", true}, {"a", "b", "", false}, {"", "a", "", false}, {"", "untagged", "", true}, {"a", "untagged", "", false},
-		{"a", "tagged", "", true}, {"", "tagged", "", false}, {"never", "never", "", true}, {"a,never", "a", "", true},
-		{"a,never", "tagged", "", false}, {"a,never", "all", "", false}, {"never,always", "x", "", true},
-		{"a", "all", "a", false}, {"a", "all", "b", true}, {"always", "all", "always", false}, {"always", "all", "all", true},
-		{"always", "all", "all,always", false}, {"a", "all", "all", false}, {"a", "all", "tagged", false}, {"", "all", "tagged", true},
-		{"", "all", "untagged", false}, {"a", "a", "a", false}, {"always", "all", "tagged", false}, {"a,b", "b,c", "", true},
-		{"a", "", "", true}, {"a,b", "all", "b", false},
+		{"", "all", "", true},
+		{"a", "all", "", true},
+		{"never", "all", "", false},
+		{"always", "b", "", true},
+		{"a", "a", "", true},
+		{"a", "b", "", false},
+		{"", "a", "", false},
+		{"", "untagged", "", true},
+		{"a", "untagged", "", false},
+		{"a", "tagged", "", true},
+		{"", "tagged", "", false},
+		{"never", "never", "", true},
+		{"a,never", "a", "", true},
+		{"a,never", "tagged", "", false},
+		{"a,never", "all", "", false},
+		{"never,always", "x", "", true},
+		{"a", "all", "a", false},
+		{"a", "all", "b", true},
+		{"always", "all", "always", false},
+		{"always", "all", "all", true},
+		{"always", "all", "all,always", false},
+		{"a", "all", "all", false},
+		{"a", "all", "tagged", false},
+		{"", "all", "tagged", true},
+		{"", "all", "untagged", false},
+		{"a", "a", "a", false},
+		{"always", "all", "tagged", false},
+		{"a,b", "b,c", "", true},
+		{"a", "", "", true},
+		{"a,b", "all", "b", false},
 	} {
 		if got := TagsMatch(fields(c.tags), fields(c.only), fields(c.skip)); got != c.want {
 			t.Errorf("tags %q, only %q, skip %q: %v", c.tags, c.only, c.skip, got)
@@ -329,4 +351,35 @@ func FuzzLoad(f *testing.F) {
 			_ = err.Error()
 		}
 	})
+}
+
+// TestSettings checks what settings change: keys given twice, unknown keys, and what is
+// left to the run.
+func TestSettings(t *testing.T) {
+	const text = "- hosts: all\n  hosts: all\n  tasks:\n    - debug: msg=1\n      nme: x\n    - copy: dst=x\n    - debug: msg=1\n      when: a ??\n"
+	count := func(change func(*Config)) (errs, warnings, remarks int) {
+		l := newTestLoader(t, t.TempDir())
+		change(&l.c)
+		l.Files().Add("site.yml", []byte(text))
+		pb, diags := l.Load("site.yml")
+		return len(diags.Only(source.Error)), len(diags.Only(source.Warning)), len(pb.remarks)
+	}
+	for name, c := range map[string]struct {
+		change func(*Config)
+		want   [3]int
+	}{
+		"default":    {func(*Config) {}, [3]int{4, 1, 0}},
+		"duplicates": {func(c *Config) { c.DuplicateKeys = "error" }, [3]int{5, 0, 0}},
+		"ignored":    {func(c *Config) { c.DuplicateKeys = "ignore" }, [3]int{4, 0, 0}},
+		"lenient":    {func(c *Config) { c.LenientTasks = true }, [3]int{3, 2, 0}},
+		"deferred":   {func(c *Config) { c.Deferred = true }, [3]int{1, 1, 3}},
+	} {
+		errs, warnings, remarks := count(c.change)
+		if got := [3]int{errs, warnings, remarks}; got != c.want {
+			t.Errorf("%s: errors, warnings, remarks %v, want %v", name, got, c.want)
+		}
+	}
+	if ds := Strict(source.Diagnostics{{Severity: source.Warning}}); !ds.HasErrors() {
+		t.Error("strict lint has no errors")
+	}
 }

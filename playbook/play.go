@@ -183,7 +183,8 @@ func (sc *scope) readPlay(n *source.Node) {
 	p.Roles = sc.roleEntries(lists["roles"], "roles", nil)
 	in := *sc
 	in.handlers = true
-	p.Handlers = in.nodes(lists["handlers"], "handlers")
+	// ansible-core 2.18: handlers of imported roles come after those of the play
+	p.Handlers = append(in.nodes(lists["handlers"], "handlers"), p.Handlers...)
 	p.PreTasks = sc.nodes(lists["pre_tasks"], "pre_tasks")
 	p.Tasks = sc.nodes(lists["tasks"], "tasks")
 	p.PostTasks = sc.nodes(lists["post_tasks"], "post_tasks")

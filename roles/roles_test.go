@@ -73,8 +73,13 @@ func TestFiles(t *testing.T) {
 		"r/vars/one.yml", "r/defaults/main.json", "r/outside.yml")
 	r := filepath.Join(root, "r")
 	for _, c := range []struct{ sub, from, want string }{
-		{"tasks", "", "tasks/main.yaml"}, {"tasks", "other", "tasks/other.yml"}, {"tasks", "other.yml", "tasks/other.yml"},
-		{"tasks", "bare", "tasks/bare"}, {"handlers", "", "handlers/main"}, {"meta", "", ""}, {"tasks", "none", ""},
+		{"tasks", "", "tasks/main.yaml"},
+		{"tasks", "other", "tasks/other.yml"},
+		{"tasks", "other.yml", "tasks/other.yml"},
+		{"tasks", "bare", "tasks/bare"},
+		{"handlers", "", "handlers/main"},
+		{"meta", "", ""},
+		{"tasks", "none", ""},
 	} {
 		if got := strings.TrimPrefix(File(r, c.sub, c.from), r+"/"); got != c.want {
 			t.Errorf("File(%s, %s) = %q, want %q", c.sub, c.from, got, c.want)

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"os"
@@ -146,8 +147,10 @@ func TestSuggest(t *testing.T) {
 
 func TestSorted(t *testing.T) {
 	ds := Diagnostics{
-		{Pos: Pos{File: "b", Line: 2}, Msg: "x"}, {Pos: Pos{File: "a", Line: 9}, Msg: "y"},
-		{Pos: Pos{File: "b", Line: 1}, Msg: "z"}, {Pos: Pos{File: "b", Line: 2}, Msg: "x"},
+		{Pos: Pos{File: "b", Line: 2}, Msg: "x"},
+		{Pos: Pos{File: "a", Line: 9}, Msg: "y"},
+		{Pos: Pos{File: "b", Line: 1}, Msg: "z"},
+		{Pos: Pos{File: "b", Line: 2}, Msg: "x"},
 	}
 	if got := ds.Sorted().Error(); got != "b:1: z\nb:2: x\na:9: y" {
 		t.Errorf("got %q", got)
@@ -194,5 +197,33 @@ func BenchmarkParse(b *testing.B) {
 		if _, diags := Parse("F", text); len(diags) > 0 {
 			b.Fatal(diags)
 		}
+	}
+}
+
+func TestDiagnosticForms(t *testing.T) {
+	files := NewFiles()
+	files.Add("x.yml", []byte("short\n"+strings.Repeat("é", 300)+"\n"))
+	d := Diagnostic{
+		Pos: Pos{File: "x.yml", Line: 2, Col: 250}, Len: 3, Msg: "wrong", Hint: "right\nor left", Severity: Warning, Rule: "r",
+		Related: []Diagnostic{{Pos: Pos{File: "x.yml", Line: 1, Col: 1}, Msg: "here"}},
+	}
+	text := d.Format(files)
+	for _, part := range []string{"x.yml:2:250: warning: wrong\n", "^~~\n", "x.yml:1:1: here\n1 | short\n", "hint: right\nhint: or left"} {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is not in\n%s", part, text)
+		}
+	}
+	raw, err := json.Marshal(Diagnostics{d})
+	want := `[{"severity":"warning","file":"x.yml","line":2,"column":250,"length":3,"message":"wrong","hint":"right\nor left","rule":"r",` +
+		`"related":[{"severity":"error","file":"x.yml","line":1,"column":1,"message":"here"}]}]`
+	if err != nil || string(raw) != want {
+		t.Errorf("JSON: %s, %v", raw, err)
+	}
+	if ds := (Diagnostics{d}); ds.Err() != nil || ds.HasErrors() || len(ds.Only(Warning)) != 1 {
+		t.Error("a warning is taken for an error")
+	}
+	files.Hide("x.yml")
+	if strings.Contains(d.Format(files), "short") {
+		t.Error("a hidden file's line is shown")
 	}
 }
