@@ -9,7 +9,6 @@ import (
 
 	"orch/modules"
 	"orch/modules/host"
-	"orch/playbook/pyre"
 )
 
 // Unarchive unpacks an archive into a folder of the host.
@@ -77,14 +76,12 @@ func (a *Assemble) Plan(_ context.Context, v View) (plan, error) {
 		return plan{}, modules.Failf("Source (%s) is not a directory", dir)
 	}
 	j := host.Joiner{Delimiter: a.Delimiter}
-	var re *pyre.Regexp
-	if a.Regexp != "" {
-		if re, err = pyre.Compile(a.Regexp, 0); err != nil {
-			return plan{}, modules.Failf("Invalid Regexp (%s) in \"%s\"", err, a.Regexp)
-		}
+	takes, err := a.Matcher()
+	if err != nil {
+		return plan{}, err
 	}
 	for _, e := range entries {
-		if ok, err := a.Takes(re, e.Name()); err != nil {
+		if ok, err := takes(e.Name()); err != nil {
 			return plan{}, err
 		} else if !ok {
 			continue

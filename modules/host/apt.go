@@ -270,10 +270,14 @@ func (a *Apt) options() []string {
 	}{
 		{a.InstallRecommends != nil && !*a.InstallRecommends, "--no-install-recommends"},
 		{a.InstallRecommends != nil && *a.InstallRecommends, "--install-recommends"},
-		{a.Force || a.AllowUnauthenticated, "--allow-unauthenticated"}, {a.Force || a.AllowDowngrade, "--allow-downgrades"},
-		{a.Force || a.AllowChangeHeldPackages, "--allow-change-held-packages"}, {a.Force, "--allow-remove-essential"},
-		{a.FailOnAutoremove, "--no-remove"}, {a.Autoremove && len(a.Name) > 0 || a.Autoremove && a.Upgrade != "no", "--auto-remove"},
-		{a.Purge, "--purge"}, {a.OnlyUpgrade, "--only-upgrade"},
+		{a.Force || a.AllowUnauthenticated, "--allow-unauthenticated"},
+		{a.Force || a.AllowDowngrade, "--allow-downgrades"},
+		{a.Force || a.AllowChangeHeldPackages, "--allow-change-held-packages"},
+		{a.Force, "--allow-remove-essential"},
+		{a.FailOnAutoremove, "--no-remove"},
+		{a.Autoremove && len(a.Name) > 0 || a.Autoremove && a.Upgrade != "no", "--auto-remove"},
+		{a.Purge, "--purge"},
+		{a.OnlyUpgrade, "--only-upgrade"},
 	} {
 		if o.is {
 			opts = append(opts, o.flag)

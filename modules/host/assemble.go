@@ -46,16 +46,25 @@ func (a *AssembleArgs) Validate() error {
 	return a.validate()
 }
 
-// Takes says whether a fragment of that name is taken; re is Regexp compiled, or nil.
-func (a *AssembleArgs) Takes(re *pyre.Regexp, name string) (bool, error) {
-	if a.IgnoreHidden && strings.HasPrefix(name, ".") {
-		return false, nil
+// Matcher is the choice of fragments by name.
+func (a *AssembleArgs) Matcher() (func(name string) (bool, error), error) {
+	var re *pyre.Regexp
+	if a.Regexp != "" {
+		var err error
+		if re, err = pyre.Compile(a.Regexp, 0); err != nil {
+			return nil, modules.Failf("Invalid Regexp (%s) in \"%s\"", err, a.Regexp)
+		}
 	}
-	if re == nil {
-		return true, nil
-	}
-	m, err := search(re, name)
-	return m != nil, err
+	return func(name string) (bool, error) {
+		if a.IgnoreHidden && strings.HasPrefix(name, ".") {
+			return false, nil
+		}
+		if re == nil {
+			return true, nil
+		}
+		m, err := search(re, name)
+		return m != nil, err
+	}, nil
 }
 
 // A Joiner joins fragments: a newline between them where one lacks it, and the delimiter.
@@ -146,8 +155,10 @@ func (a *Assemble) Plan(ctx context.Context, v modules.View) (plan, error) {
 	if err != nil {
 		return p, err
 	}
-	w := &rewrite{FileArgs: a.FileArgs, path: a.Dest, data: data, backup: a.Backup, validate: a.ValidateCmd,
-		done: func(w modules.Written) { out.BackupFile = w.BackupFile }}
+	w := &rewrite{
+		FileArgs: a.FileArgs, path: a.Dest, data: data, backup: a.Backup, validate: a.ValidateCmd,
+		done: func(w modules.Written) { out.BackupFile = w.BackupFile },
+	}
 	if p.Steps, err = w.textSteps(ctx, v, before, "write "+a.Dest); err != nil {
 		return p, err
 	}
@@ -155,12 +166,9 @@ func (a *Assemble) Plan(ctx context.Context, v modules.View) (plan, error) {
 }
 
 func (a *Assemble) join(ctx context.Context, v modules.View) ([]byte, error) {
-	var re *pyre.Regexp
-	var err error
-	if a.Regexp != "" {
-		if re, err = pyre.Compile(a.Regexp, 0); err != nil {
-			return nil, modules.Failf("Invalid Regexp (%s) in \"%s\"", err, a.Regexp)
-		}
+	takes, err := a.Matcher()
+	if err != nil {
+		return nil, err
 	}
 	entries, err := v.ReadDir(ctx, a.Src)
 	if err != nil {
@@ -168,7 +176,7 @@ func (a *Assemble) join(ctx context.Context, v modules.View) ([]byte, error) {
 	}
 	j := Joiner{Delimiter: a.Delimiter}
 	for _, e := range entries {
-		if ok, err := a.Takes(re, e.Name); err != nil {
+		if ok, err := takes(e.Name); err != nil {
 			return nil, err
 		} else if !ok {
 			continue

@@ -248,9 +248,21 @@ func (s *scan) fips() facts { return facts{"fips": s.read("/proc/sys/crypto/fips
 
 func (s *scan) pkgMgr() facts {
 	for _, m := range [][2]string{
-		{"/usr/bin/apt-get", "apt"}, {"/usr/bin/dnf5", "dnf5"}, {"/usr/bin/dnf-3", "dnf"}, {"/usr/bin/dnf", "dnf"}, {"/usr/bin/microdnf", "dnf"}, {"/usr/bin/yum", "yum"},
-		{"/usr/bin/zypper", "zypper"}, {"/sbin/apk", "apk"}, {"/usr/bin/apk", "apk"}, {"/usr/bin/pacman", "pacman"}, {"/usr/bin/emerge", "portage"},
-		{"/usr/bin/xbps-install", "xbps"}, {"/bin/opkg", "opkg"}, {"/run/current-system/sw/bin/nix-env", "nix"}, {"/usr/bin/rpm-ostree", "atomic_container"},
+		{"/usr/bin/apt-get", "apt"},
+		{"/usr/bin/dnf5", "dnf5"},
+		{"/usr/bin/dnf-3", "dnf"},
+		{"/usr/bin/dnf", "dnf"},
+		{"/usr/bin/microdnf", "dnf"},
+		{"/usr/bin/yum", "yum"},
+		{"/usr/bin/zypper", "zypper"},
+		{"/sbin/apk", "apk"},
+		{"/usr/bin/apk", "apk"},
+		{"/usr/bin/pacman", "pacman"},
+		{"/usr/bin/emerge", "portage"},
+		{"/usr/bin/xbps-install", "xbps"},
+		{"/bin/opkg", "opkg"},
+		{"/run/current-system/sw/bin/nix-env", "nix"},
+		{"/usr/bin/rpm-ostree", "atomic_container"},
 	} {
 		if s.exists(m[0]) {
 			return facts{"pkg_mgr": m[1]}

@@ -505,8 +505,10 @@ func (u *User) secrets(sh shadow) ([]step, error) {
 		flag, have, what string
 		want             *int
 	}{
-		{"-M", sh.max, "maximum age", u.PasswordExpireMax}, {"-m", sh.min, "minimum age", u.PasswordExpireMin},
-		{"-W", sh.warn, "days of warning", u.PasswordExpireWarn}, {"-I", sh.inactive, "days until closing", u.PasswordExpireAccountDisable},
+		{"-M", sh.max, "maximum age", u.PasswordExpireMax},
+		{"-m", sh.min, "minimum age", u.PasswordExpireMin},
+		{"-W", sh.warn, "days of warning", u.PasswordExpireWarn},
+		{"-I", sh.inactive, "days until closing", u.PasswordExpireAccountDisable},
 	} {
 		if age.want != nil && strconv.Itoa(*age.want) != age.have {
 			n := strconv.Itoa(*age.want)

@@ -261,20 +261,26 @@ func writePlan(b *strings.Builder, res modules.Result) {
 // lineDiff shows the lines that differ and none around them.
 func lineDiff(before, after string) string {
 	var b strings.Builder
-	x, y := difflib.SplitLines(before), difflib.SplitLines(after)
+	x, y := splitLines(before), splitLines(after)
 	for _, op := range difflib.NewMatcher(x, y).GetOpCodes() {
 		if op.Tag == 'e' {
 			continue
 		}
 		for _, line := range x[op.I1:op.I2] {
-			b.WriteString("-" + strings.TrimSuffix(line, "\n") + "\n")
+			b.WriteString("-" + line + "\n")
 		}
 		for _, line := range y[op.J1:op.J2] {
-			b.WriteString("+" + strings.TrimSuffix(line, "\n") + "\n")
+			b.WriteString("+" + line + "\n")
 		}
 	}
-	// SplitLines makes an empty last line of a final newline.
-	return strings.TrimSuffix(strings.TrimSuffix(b.String(), "-\n"), "+\n")
+	return b.String()
+}
+
+func splitLines(text string) []string {
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
 // times are what differs from run to run.
