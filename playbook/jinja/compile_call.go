@@ -123,6 +123,7 @@ func (fns *argFns) spreadNamed(a *activation, args *Args) (value.Value, error) {
 // dictMapping shows a dict as a Mapping.
 type dictMapping struct{ *value.Dict }
 
+// Attr implements value.Object.
 func (m dictMapping) Attr(name string) (value.Value, bool, error) {
 	v, ok := m.GetStr(name)
 	return v, ok, nil

@@ -255,6 +255,7 @@ func (p *program) execute(a *activation, o *output) error {
 // errMissingTemplate marks the error of a template that the loader does not have.
 type errMissingTemplate struct{ msg string }
 
+// Error implements error.
 func (e *errMissingTemplate) Error() string { return e.msg }
 
 // Is makes it fs.ErrNotExist.

@@ -19,6 +19,7 @@ type (
 // missing is what an unset variable holds. It never leaves the engine.
 type missingValue struct{}
 
+// Type implements value.Value.
 func (missingValue) Type() string { return "missing" }
 
 var missing value.Value = missingValue{}
@@ -33,6 +34,7 @@ var (
 // yet: the result is that Unknown, whatever was printed before.
 type unknownFlow struct{ u value.Unknown }
 
+// Error implements error.
 func (e *unknownFlow) Error() string { return e.u.Of + " is not known yet" }
 
 // A state is what one evaluation shares over all templates that take part in it.
