@@ -105,16 +105,28 @@ func (t *shellTarget) start(ctx context.Context, c modules.Command) (modules.Out
 	return modules.Output{Stdout: stdout.String(), Stderr: stderr.String(), RC: exit}, err
 }
 
+// said are what tools print, first match first, and the errors that means.
+var said = []struct {
+	text string
+	err  error
+}{
+	{"No such file", fs.ErrNotExist},
+	{"Not a directory", fs.ErrNotExist},
+	{"nonexistent", fs.ErrNotExist}, // dash
+	{"not found", fs.ErrNotExist},
+	{"Permission denied", fs.ErrPermission},
+	{"not permitted", fs.ErrPermission},
+	{"File exists", fs.ErrExist},
+}
+
 // pathError makes the error of a failed command one about a file, by what it printed.
 func pathError(op, file string, out modules.Output) error {
 	msg := strings.TrimSpace(out.Stderr)
-	var err error = errors.New(msg)
-	for text, known := range map[string]error{
-		"No such file": fs.ErrNotExist, "Not a directory": fs.ErrNotExist, "not found": fs.ErrNotExist,
-		"Permission denied": fs.ErrPermission, "not permitted": fs.ErrPermission, "File exists": fs.ErrExist,
-	} {
-		if strings.Contains(msg, text) {
-			err = fmt.Errorf("%w (%s)", known, msg)
+	err := errors.New(msg)
+	for _, s := range said {
+		if strings.Contains(msg, s.text) {
+			err = fmt.Errorf("%w (%s)", s.err, msg)
+			break
 		}
 	}
 	return &fs.PathError{Op: op, Path: file, Err: err}
@@ -259,7 +271,8 @@ func octal(mode fs.FileMode) string {
 }
 
 func (t *shellTarget) ReadDir(ctx context.Context, dir string) ([]modules.FileInfo, error) {
-	text, err := t.do(ctx, "readdir", dir, `cd -- "$1" || exit 1
+	text, err := t.do(ctx, "readdir", dir, `[ -e "$1" ] || { echo "No such file" >&2; exit 1; }
+cd -- "$1" || exit 1
 for f in * .*; do
 	case $f in .|..) continue;; esac
 	[ -e "$f" ] || [ -L "$f" ] || continue
@@ -289,7 +302,7 @@ func (t *shellTarget) Readlink(ctx context.Context, file string) (string, error)
 }
 
 func (t *shellTarget) Statfs(ctx context.Context, file string) (modules.FSInfo, error) {
-	text, err := t.do(ctx, "statfs", file, `stat -f -c "%S %s %b %f %a %c %d %l" -- "$1"; awk -v p="$(df -P -- "$1" | awk 'END{print $6}')" '$2==p{o=$4} END{print o}' /proc/mounts`)
+	text, err := t.do(ctx, "statfs", file, `stat -f -c "%S %s %b %f %a %c %d %l" -- "$1" || exit 1; awk -v p="$(df -P -- "$1" | awk 'END{print $6}')" '$2==p{o=$4} END{print o}' /proc/mounts`)
 	if err != nil {
 		return modules.FSInfo{}, err
 	}

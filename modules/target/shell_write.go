@@ -63,7 +63,11 @@ func (t *shellTarget) Write(ctx context.Context, place string, r io.Reader, w mo
 		}
 	}
 	in := &summer{r: r, h: sha1.New()}
-	out, err := t.sh(ctx, in, writeScript, place, strconv.FormatInt(time.Now().UnixNano(), 36)+path.Base(place))
+	name := strconv.FormatInt(time.Now().UnixNano(), 36) + path.Base(place)
+	if len(name) > 200 {
+		name = name[:24] // a name is 255 bytes at most
+	}
+	out, err := t.sh(ctx, in, writeScript, place, name)
 	if err != nil {
 		return modules.Written{}, err
 	}
