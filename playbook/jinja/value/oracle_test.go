@@ -570,7 +570,7 @@ func FuzzLiteralEval(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		// Not compared: how a continued line before or after the expression is indented.
-		if strings.Contains(s, "\x00") || len(s) > 200 || !utf8.ValidString(s) || strings.Contains(s, "\\\n") {
+		if strings.Contains(s, "\x00") || len(s) > 200 || !utf8.ValidString(s) || strings.Contains(s, "\\\n") || strings.Contains(s, "\\\r") {
 			return
 		}
 		p.compare(t, "literal", S(s))
