@@ -282,8 +282,9 @@ func marshalYAML(c *call, o pyyaml.Options) (value.Value, error) {
 
 func parseYAML(s string) ([]value.Value, error) {
 	docs, diags := source.Parse("", []byte(s))
-	if err := diags.Err(); err != nil {
-		return nil, err
+	if mistakes := diags.Only(source.Error); len(mistakes) > 0 {
+		first := mistakes[0]
+		return nil, fmt.Errorf("invalid YAML in line %d, column %d: %s", first.Pos.Line, first.Pos.Col, first.Msg)
 	}
 	out := make([]value.Value, len(docs))
 	for i, d := range docs {

@@ -96,6 +96,23 @@ func newCall(c *jinja.Call, in value.Value, b jinja.Bound, a accept) (*call, err
 	return x, nil
 }
 
+// unknownBefore turns a mistake that may be due to a value not yet known into that value:
+// a check run must not fail because an earlier step was not run.
+func (c *call) unknownBefore(err error) error {
+	if err == nil {
+		return nil
+	}
+	for _, v := range slices.Concat([]value.Value{c.in}, c.args, c.rest) {
+		if v == nil {
+			continue
+		}
+		if u, ok := value.HasUnknown(v); ok {
+			return &value.UnknownError{U: u}
+		}
+	}
+	return err
+}
+
 func unroll(v value.Value) (value.Value, error) {
 	it, ok := v.(*value.Iterator)
 	if !ok {
@@ -244,7 +261,8 @@ func (b *built) addFilter(g group, d *def) {
 			if err != nil {
 				return nil, err
 			}
-			return d.filter(x)
+			v, err := d.filter(x)
+			return v, x.unknownBefore(err)
 		},
 	}
 	for _, name := range strings.Fields(d.names) {
@@ -265,7 +283,8 @@ func (b *built) addTest(g group, d *def) {
 			if err != nil {
 				return false, err
 			}
-			return d.test(x)
+			ok, err := d.test(x)
+			return ok, x.unknownBefore(err)
 		},
 	}
 	for _, name := range strings.Fields(d.names) {

@@ -6,6 +6,7 @@ import (
 
 	"orch/playbook/jinja"
 	"orch/playbook/jinja/value"
+	"orch/playbook/template/filter"
 )
 
 func TestBcrypt(t *testing.T) {
@@ -58,6 +59,8 @@ func TestUnknown(t *testing.T) {
 		"d | to_nice_yaml": true, "d | combine({'b': 2})": false, "d | combine(u)": true, "u is match('x')": true,
 		"result is changed": true, "l is any": false, "l is all": true, "l | union([2])": true, "l | flatten": false,
 		"'x' | regex_replace(u, 'y')": true, "u | type_debug": true, "u | mandatory": true, "d | dict2items": false,
+		"l | community.general.version_sort": true, "l | unique": false, "[u] | unique(attribute='a')": true,
+		"l | items2dict": true, "[u, 1] is subset([2])": true,
 	} {
 		v, err := eval(env, expr, vars)
 		if err != nil {
@@ -81,3 +84,52 @@ func TestDataHoldsNoSecrets(t *testing.T) {
 		t.Errorf("a string from data has an author: %v, %v", v, err)
 	}
 }
+
+// TestComplete holds the names of ansible-core 2.18.
+func TestComplete(t *testing.T) {
+	builtin := func(docs []filter.Doc) string {
+		var names []string
+		for _, d := range docs {
+			if d.Collection == "ansible.builtin" {
+				names = append(names, d.Name)
+			}
+		}
+		return strings.Join(names, " ")
+	}
+	if got := builtin(filter.Docs()); got != coreFilters {
+		t.Errorf("filters:\n got %s\nwant %s", got, coreFilters)
+	}
+	if got := builtin(filter.TestDocs()); got != coreTests {
+		t.Errorf("tests:\n got %s\nwant %s", got, coreTests)
+	}
+	filters, tests := filter.Filters(), filter.Tests()
+	for _, name := range strings.Fields(coreFilters) {
+		if filters[name] == nil || filters[name] != filters["ansible.builtin."+name] {
+			t.Errorf("the filter %s is not known by both names", name)
+		}
+	}
+	for _, name := range strings.Fields(coreTests) {
+		if tests[name] == nil || tests[name] != tests["ansible.builtin."+name] {
+			t.Errorf("the test %s is not known by both names", name)
+		}
+	}
+	for _, name := range []string{"ipaddr", "ansible.netcommon.ipaddr", "json_query", "community.general.keep_keys"} {
+		if filters[name] == nil {
+			t.Errorf("the filter %s is not known", name)
+		}
+	}
+	if tests["private"] != nil {
+		t.Error("a test of a collection has a bare name")
+	}
+}
+
+const coreFilters = "b64decode b64encode basename bool checksum combinations combine comment commonpath dict2items difference dirname " +
+	"expanduser expandvars extract fileglob flatten from_json from_yaml from_yaml_all hash human_readable human_to_bytes intersect items2dict " +
+	"log mandatory md5 normpath password_hash path_join permutations pow product quote random realpath regex_escape regex_findall regex_replace " +
+	"regex_search rekey_on_member relpath root sha1 shuffle split splitext strftime subelements symmetric_difference ternary to_datetime to_json " +
+	"to_nice_json to_nice_yaml to_uuid to_yaml type_debug union unique unvault urldecode urlsplit vault win_basename win_dirname win_splitdrive " +
+	"zip zip_longest"
+
+const coreTests = "abs all any change changed contains directory exists failed failure falsy file finished is_abs is_dir is_file is_link is_mount " +
+	"is_same_file isnan issubset issuperset link link_exists match mount nan reachable regex same_file search skip skipped started subset " +
+	"succeeded success successful superset timedout truthy unreachable uri url urn vault_encrypted vaulted_file version version_compare"
