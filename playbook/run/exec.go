@@ -38,6 +38,7 @@ type outcome struct {
 	args    *value.Dict
 	cause   source.Diagnostic
 	items   []*outcome // of a loop
+	item    bool       // it is one of those
 	loop    bool
 	label   string
 

@@ -107,7 +107,6 @@ func (w *work) findTasks(name string) (string, error) {
 			dirs = append(dirs, dir)
 		}
 	}
-	base := w.t.vars.SearchPath()
 	role := roleOf(w.t.src)
 	if role != nil {
 		add(filepath.Join(role.Path, kind))
@@ -119,7 +118,7 @@ func (w *work) findTasks(name string) (string, error) {
 	if w.t.src.Pos.File != "" {
 		add(filepath.Dir(w.t.src.Pos.File))
 	}
-	for _, dir := range base {
+	for _, dir := range w.t.vars.SearchPath() {
 		add(filepath.Join(dir, kind))
 		add(dir)
 	}
@@ -129,15 +128,11 @@ func (w *work) findTasks(name string) (string, error) {
 			return path, nil
 		}
 	}
-	first := name
-	if len(dirs) > 0 {
-		first = filepath.Join(dirs[len(dirs)-1], name)
-		if role != nil {
-			first = filepath.Join(role.Path, kind, name)
-		}
+	// The message about a missing file names where ansible-core 2.18 would have it.
+	if role != nil {
+		return filepath.Join(role.Path, kind, name), nil
 	}
-	// Whether it is there is the loader's to say; the message names this path.
-	return first, nil
+	return filepath.Join(w.b.play.basedir, name), nil
 }
 
 func (w *work) includeRole(inc *include, scope *vars.Scope) error {
@@ -242,8 +237,11 @@ func (b *batch) includeAll(t *task, results []done) error {
 			continue
 		}
 		inserted = append(inserted, tasks(nil, nodes)...)
-		for _, h := range s.hosts {
+		for i, h := range s.hosts {
 			b.run.count(h.name).OK++
+			if d := s.dones[i]; !d.o.item {
+				b.run.emit(TaskDone{ID: t.id, Host: h.name, Result: d.w.event(d.o)})
+			}
 			insert[h] = append(insert[h], nodes...)
 			if t.src.Handler && !t.is(modIncludeRole) {
 				for _, handler := range tasks(nil, nodes) {
@@ -348,6 +346,7 @@ func (b *batch) includeFailed(s *shared, err error, failed map[*host]bool) {
 		o := &outcome{include: d.o.include}
 		scope := d.w.t.vars.Eval(d.w.ctx, d.w.h.vars)
 		d.w.fail(o, scope, err)
+		o.ignoreErrors = false // as in ansible-core 2.18
 		o.dict.SetStr("reason", value.S(err.Error()))
 		b.run.count(d.w.h.name).Failed++
 		b.run.emit(TaskDone{ID: d.w.t.id, Host: d.w.h.name, Result: d.w.event(o)})

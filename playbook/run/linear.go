@@ -247,6 +247,9 @@ func (b *batch) consequences(fatal bool, results []done) {
 	if float64(len(b.failedNow))/float64(b.size) > b.play.maxFail/100 {
 		b.failAll(failed)
 		b.run.emit(NoHosts{Play: b.play.name, Matched: true})
+		if len(b.failedNow) >= len(b.left()) { // ansible-core 2.18 says it again
+			b.run.emit(NoHosts{Play: b.play.name, Matched: true})
+		}
 		b.broken = true
 	}
 }

@@ -181,7 +181,7 @@ func (w *work) turn(it *loopItem, c loopControl, last value.Value) (*outcome, *v
 	item := &work{b: w.b, t: w.t, h: w.h, ctx: w.ctx, top: top}
 	o := item.one(scope, it, nil)
 	o.duration = time.Since(start)
-	o.label = label
+	o.label, o.item = label, true
 	w.mark(o, it, c)
 	if c.label != nil {
 		w.label(o, scope, c)

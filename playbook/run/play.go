@@ -32,6 +32,7 @@ type play struct {
 	force    bool // force_handlers
 	removed  map[string]bool
 	answers  *value.Dict // to vars_prompt; nil without
+	basedir  string      // playbook_dir
 }
 
 // origin is where nodes come from: what dynamic includes give their tasks.
@@ -51,12 +52,12 @@ func (e *engine) play(src *playbook.Play, pb *playbook.Playbook) error {
 	if abs, err := filepath.Abs(basedir); err == nil {
 		basedir = abs
 	}
-	p := &play{run: e, src: src, roles: map[string]*roleRun{}, roleUses: map[*playbook.Role]*roleRun{}, removed: map[string]bool{}}
+	p := &play{run: e, src: src, roles: map[string]*roleRun{}, roleUses: map[*playbook.Role]*roleRun{}, basedir: basedir, removed: map[string]bool{}}
 	p.vars = e.cfg.Vars.Play(src, vars.PlayOptions{Basedir: basedir})
 	if err := p.prompt(); err != nil {
 		return err
 	}
-	if err := p.setup(basedir); err != nil {
+	if err := p.setup(); err != nil {
 		return err
 	}
 	if len(p.hosts) == 0 {
@@ -104,7 +105,7 @@ func names(hosts []*inventory.Host) []string {
 }
 
 // setup evaluates what concerns the play as a whole.
-func (p *play) setup(basedir string) error {
+func (p *play) setup() error {
 	e, src := p.run, p.src
 	pattern, err := p.pattern()
 	if err != nil {
@@ -119,7 +120,7 @@ func (p *play) setup(basedir string) error {
 		}
 	}
 	// The name is a variable of the play's tasks; the first Play was for the name.
-	p.vars = e.cfg.Vars.Play(src, vars.PlayOptions{Basedir: basedir, Name: p.name})
+	p.vars = e.cfg.Vars.Play(src, vars.PlayOptions{Basedir: p.basedir, Name: p.name})
 	if p.answers != nil {
 		p.vars.SetPrompts(p.answers)
 	}

@@ -97,7 +97,9 @@ func (b *batch) process(w *work, o *outcome, once bool) {
 	if t.roleRun != nil && (o.status == OK || o.status == Changed || o.status == Failed) {
 		t.roleRun.ran[h.name] = true
 	}
-	e.emit(ev)
+	if o.include == nil { // an include is done when its file is there
+		e.emit(ev)
+	}
 }
 
 // failed marks the host, or all under run_once, and says whether a rescue catches it.

@@ -86,6 +86,9 @@ func (w *work) build(o *outcome, res modules.Result, opt modules.Options) error 
 		d.SetStr("skipped", value.Bool(true))
 	}
 	d.SetStr("changed", value.Bool(res.Changed))
+	for _, name := range res.Unknown {
+		d.SetStr(name, value.Unknown{Of: name + " of " + w.what()})
+	}
 	lines(d, "stdout")
 	lines(d, "stderr")
 	if opt.Diff {
@@ -94,9 +97,6 @@ func (w *work) build(o *outcome, res modules.Result, opt modules.Options) error 
 	o.warnings = append(o.warnings, res.Warnings...)
 	if len(o.warnings) > 0 {
 		d.SetStr("warnings", value.FromGo(o.warnings))
-	}
-	for _, name := range res.Unknown {
-		d.SetStr(name, value.Unknown{Of: name + " of " + w.what()})
 	}
 	o.dict, o.value = d, d
 	switch {
@@ -177,8 +177,11 @@ func lines(d *value.Dict, name string) {
 	if _, ok := d.GetStr(name + "_lines"); ok {
 		return
 	}
-	if s, ok := v.(value.Str); ok {
-		d.SetStr(name+"_lines", value.FromGo(splitLines(s.S)))
+	switch v := v.(type) {
+	case value.Str:
+		d.SetStr(name+"_lines", value.FromGo(splitLines(v.S)))
+	case value.Unknown:
+		d.SetStr(name+"_lines", v)
 	}
 }
 

@@ -66,7 +66,7 @@ func newFixture(t testing.TB, files []txtar.File, args []string) *fixture {
 	must(t, diags.Err())
 	engine, err := template.New(template.Options{Warn: func(d source.Diagnostic) { f.log.event(Warning{Diagnostic: d}) }})
 	must(t, err)
-	reg, err := schema.NewRegistry(control.Table(), control.HostTable())
+	reg, err := schema.NewRegistry(control.Table(), control.HostTable(), Table())
 	must(t, err)
 	varsFiles := &vars.Files{}
 	loader := playbook.NewLoader(playbook.Config{
