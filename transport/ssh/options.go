@@ -279,7 +279,7 @@ func (o *options) option(name, text, from string, arg bool) error {
 	return nil
 }
 
-// suggest finds an option that differs by one letter.
+// suggest finds an option that differs by one letter, or by two that changed places.
 func suggest(key string) string {
 	for _, known := range slices.Sorted(maps.Keys(keywords)) {
 		if oneEdit(key, known) {
@@ -301,7 +301,8 @@ func oneEdit(a, b string) bool {
 		i++
 	}
 	if len(a) == len(b) {
-		return i < len(a) && a[i+1:] == b[i+1:]
+		swapped := i+1 < len(a) && a[i] == b[i+1] && a[i+1] == b[i] && a[i+2:] == b[i+2:]
+		return swapped || i < len(a) && a[i+1:] == b[i+1:]
 	}
 	return a[i:] == b[i+1:]
 }

@@ -345,3 +345,10 @@ func TestJumpHosts(t *testing.T) {
 		t.Errorf("a failing proxy command: %v", err)
 	}
 }
+
+func run(argv ...string) (string, error) {
+	out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
+	return string(out), err
+}
+
+func port(s *transporttest.SSHD) string { return fmt.Sprint(s.Port) }
