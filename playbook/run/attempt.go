@@ -37,7 +37,7 @@ func (w *work) attempt(o *outcome, scope *vars.Scope, module any) *outcome {
 		if done {
 			break
 		}
-		if n == attempts || w.b.run.stopping.Load() {
+		if n == attempts || w.b.run.interrupted() {
 			o.attempts = attempts - 1
 			o.dict.SetStr("attempts", value.Int(attempts-1))
 			w.setFailed(o, true)
@@ -114,6 +114,7 @@ func (w *work) once(o *outcome, scope *vars.Scope, c *call) error {
 	if err := w.build(o, res, c.options); err != nil {
 		return err
 	}
+	w.inventory(o)
 	if timedOut {
 		o.dict.SetStr("timedout", value.D("period", value.Int(c.timeout)))
 	}

@@ -75,7 +75,7 @@ func (e *engine) run() (RunDone, error) {
 	for _, pb := range e.cfg.Playbooks {
 		e.emit(PlaybookStart{Path: pb.Path})
 		for _, p := range pb.Plays {
-			if e.stopping.Load() || e.endRun || err != nil {
+			if e.interrupted() || e.endRun || err != nil {
 				break
 			}
 			err = e.play(p, pb)
@@ -84,14 +84,14 @@ func (e *engine) run() (RunDone, error) {
 			break
 		}
 	}
-	if err == nil && e.startAt != "" && !e.stopping.Load() {
+	if err == nil && e.startAt != "" && !e.interrupted() {
 		err = source.Diagnostics{{
 			Msg: "no task matches --start-at-task \"" + e.startAt + "\"", Hint: "only static includes are followed",
 		}}
 	}
 	done := RunDone{
 		Recap: e.counts, Hosts: e.order, Failed: keys(e.failed, e.order), Unreachable: keys(e.unreachable, e.order),
-		Stats: e.stats, Interrupted: e.stopping.Load(), Duration: time.Since(start), Pending: e.pending,
+		Stats: e.stats, Interrupted: e.interrupted(), Duration: time.Since(start), Pending: e.pending,
 	}
 	e.emit(done)
 	return done, err
@@ -115,6 +115,9 @@ func (e *engine) watch(finished <-chan struct{}) {
 		e.cancel()
 	}
 }
+
+// interrupted says whether the run was asked to end.
+func (e *engine) interrupted() bool { return e.stopping.Load() || e.ctx.Err() != nil }
 
 // emit hands an event on, masked. Events arrive one at a time.
 func (e *engine) emit(ev Event) {

@@ -621,7 +621,7 @@ func (w *work) lost(o *outcome, scope *vars.Scope, err error) *outcome {
 		w.ignores(o, scope)
 		return o
 	}
-	if w.b.run.stopping.Load() && errors.Is(err, context.Canceled) {
+	if w.b.run.interrupted() && errors.Is(err, context.Canceled) {
 		err = errors.New("interrupted")
 	}
 	return w.fail(o, scope, err)

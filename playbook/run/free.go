@@ -59,7 +59,7 @@ func (f *freeHost) next() *task {
 	b := f.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.err != nil || b.broken || b.run.stopping.Load() || b.run.unreachable[f.h.name] {
+	if b.err != nil || b.broken || b.run.interrupted() || b.run.unreachable[f.h.name] {
 		return nil
 	}
 	t := f.h.peek()

@@ -31,7 +31,7 @@ func (b *batch) execute() error {
 // linear keeps hosts in step: each task is done by all hosts that are at it before any
 // goes on (ansible-core 2.18: strategy/linear.py).
 func (b *batch) linear() error {
-	for !b.run.stopping.Load() {
+	for !b.run.interrupted() {
 		t, hosts := b.lockstep()
 		if t == nil {
 			return b.err
@@ -140,7 +140,7 @@ func (b *batch) perform(t *task, hosts []*host, throttle int, once bool) []done 
 	all := make([]done, 0, len(hosts))
 	if n == 1 {
 		for _, h := range hosts {
-			if e.stopping.Load() {
+			if e.interrupted() {
 				break
 			}
 			w := &work{b: b, t: t, h: h, ctx: e.ctx}
@@ -168,7 +168,7 @@ func (b *batch) perform(t *task, hosts []*host, throttle int, once bool) []done 
 	}
 	go func() {
 		for _, h := range hosts {
-			if e.stopping.Load() {
+			if e.interrupted() {
 				break
 			}
 			next <- h

@@ -130,7 +130,7 @@ func (w *work) serial(items []value.Value, c loopControl) []*outcome {
 	var out []*outcome
 	var last value.Value
 	for i, item := range items {
-		if i > 0 && c.pause > 0 && !w.sleep(c.pause) || w.b.run.stopping.Load() && i > 0 {
+		if i > 0 && c.pause > 0 && !w.sleep(c.pause) || w.b.run.interrupted() && i > 0 {
 			break
 		}
 		it := c.item(items, i, item)
@@ -150,7 +150,7 @@ func (w *work) parallel(items []value.Value, c loopControl) []*outcome {
 	slots := make(chan struct{}, c.parallel)
 	var wg sync.WaitGroup
 	for i, item := range items {
-		if w.b.run.stopping.Load() && i > 0 {
+		if w.b.run.interrupted() && i > 0 {
 			out = out[:i]
 			break
 		}

@@ -83,6 +83,9 @@ func (b *batch) meta(w *work) *outcome {
 				o.status = Skipped
 				o.dict.SetStr("skipped", value.Bool(true))
 				o.dict.SetStr("skip_reason", value.S(w.t.meta+" conditional evaluated to False"+skipSuffix(w)))
+				if w.t.meta == "end_host" {
+					o.dict.SetStr("msg", value.S("end_host conditional evaluated to false, continuing execution for "+w.h.name))
+				}
 				return o
 			}
 		}

@@ -70,7 +70,7 @@ func (e *engine) play(src *playbook.Play, pb *playbook.Playbook) error {
 		return err
 	}
 	for i, hosts := range batches {
-		if e.stopping.Load() {
+		if e.interrupted() {
 			return nil
 		}
 		b := p.newBatch(hosts)

@@ -1,10 +1,11 @@
 package run
 
 import (
-	"fmt"
+	"slices"
 	"strings"
 	"time"
 
+	"orch/inventory"
 	"orch/playbook/jinja/value"
 	"orch/playbook/source"
 	"orch/playbook/vars"
@@ -191,7 +192,6 @@ func (b *batch) succeeded(w *work, o *outcome, once bool) {
 		if o.changed() {
 			b.notify(w, r.notify)
 		}
-		b.inventory(w, r)
 		if once && r.facts != nil {
 			for _, other := range b.left() {
 				if other != h {
@@ -227,60 +227,93 @@ func (b *batch) register(w *work, o *outcome, once bool) {
 	w.h.vars.State().Publish()
 }
 
-// inventory acts on add_host and add_group of a result.
-func (b *batch) inventory(w *work, o *outcome) {
+// inventory acts on add_host and add_group of a result: at once, so that the next item
+// of a loop and changed_when see it. What was new makes the result changed.
+func (w *work) inventory(o *outcome) {
+	if o.status != OK && o.status != Changed || o.dict == nil {
+		return
+	}
+	changed, known := false, false
+	var err error
 	if v, ok := o.dict.GetStr("add_host"); ok {
-		if d, ok := v.(*value.Dict); ok {
-			b.addHost(w, d)
+		if d, isDict := v.(*value.Dict); isDict {
+			known = true
+			changed, err = w.addHost(d)
 		}
 	} else if v, ok := o.dict.GetStr("add_group"); ok {
-		b.addGroup(w, v, o.dict)
+		known = true
+		var parents []string
+		if p, ok := o.dict.GetStr("parent_groups"); ok {
+			parents = appendText(nil, p)
+		}
+		changed, err = w.addGroup(text(v), parents)
+	}
+	if err != nil {
+		w.setFailed(o, true)
+		o.dict.SetStr("msg", value.S(err.Error()))
+		return
+	}
+	if known {
+		w.setChanged(o, changed)
 	}
 }
 
-func (b *batch) addHost(w *work, d *value.Dict) {
-	e := b.run
+func (w *work) addHost(d *value.Dict) (bool, error) {
+	inv := w.b.run.cfg.Inventory
 	nameVal, _ := d.GetStr("host_name")
 	name := text(nameVal)
 	if name == "" {
-		return
+		return false, nil
 	}
 	var groups []string
 	if v, ok := d.GetStr("groups"); ok {
 		groups = appendText(nil, v)
 	}
-	port := 0
 	vars := value.NewDict(0)
 	if v, ok := d.GetStr("host_vars"); ok {
 		if hv, ok := v.(*value.Dict); ok {
 			vars = hv
 		}
 	}
-	h, err := e.cfg.Inventory.AddHost(name, port, groups...)
+	old, known := inv.Host(name)
+	changed := !known || !w.inGroups(old, groups)
+	for k, v := range vars.All() {
+		if known && !changed {
+			was, ok, _ := old.Vars.Get(k)
+			changed = !ok || !value.Equal(was, v)
+		}
+	}
+	h, err := inv.AddHost(name, 0, groups...)
 	if err == nil {
-		err = e.cfg.Inventory.SetVars(h, vars)
+		err = inv.SetVars(h, vars)
 	}
-	if err != nil {
-		e.warn(w.t.src.Pos, fmt.Sprintf("add_host %s: %v", name, err))
-	}
-	e.cfg.Vars.InventoryChanged()
+	w.b.run.cfg.Vars.InventoryChanged()
+	return changed, err
 }
 
-func (b *batch) addGroup(w *work, v value.Value, result *value.Dict) {
-	e := b.run
-	group := text(v)
-	var parents []string
-	if p, ok := result.GetStr("parent_groups"); ok {
-		parents = appendText(nil, p)
+// inGroups says whether the host is in all the groups already.
+func (w *work) inGroups(h *inventory.Host, groups []string) bool {
+	all := w.b.run.cfg.Inventory.GroupsOf(h)
+	for _, name := range groups {
+		if !slices.ContainsFunc(all, func(g *inventory.Group) bool { return g.Name == name }) {
+			return false
+		}
 	}
-	_, err := e.cfg.Inventory.AddGroup(group, parents...)
+	return true
+}
+
+func (w *work) addGroup(group string, parents []string) (bool, error) {
+	inv := w.b.run.cfg.Inventory
+	changed := true
+	if h := w.b.run.inventoryHost(w.h.name); h != nil {
+		changed = !w.inGroups(h, []string{group})
+	}
+	_, err := inv.AddGroup(group, parents...)
 	if err == nil {
-		_, err = e.cfg.Inventory.AddHost(w.h.name, 0, group)
+		_, err = inv.AddHost(w.h.name, 0, group)
 	}
-	if err != nil {
-		e.warn(w.t.src.Pos, fmt.Sprintf("group_by %s: %v", group, err))
-	}
-	e.cfg.Vars.InventoryChanged()
+	w.b.run.cfg.Vars.InventoryChanged()
+	return changed, err
 }
 
 func text(v value.Value) string {

@@ -107,7 +107,7 @@ func escapes(t string) []string {
 	quoted := jsonText(t)
 	return []string{
 		strings.ReplaceAll(t, `'`, `'"'"'`), strings.ReplaceAll(t, `'`, `'\''`),
-		quoted, jsonText(quoted), htmlJSON(t), pythonText(t, `'`), pythonText(t, `"`),
+		quoted, jsonText(quoted), htmlJSON(t), jsonText(htmlJSON(t)), htmlJSON(htmlJSON(t)), pythonText(t, `'`), pythonText(t, `"`),
 		strings.Trim(strconv.Quote(t), `"`), strings.Trim(strconv.QuoteToASCII(t), `"`),
 		url.QueryEscape(t), url.PathEscape(t), strings.ReplaceAll(url.QueryEscape(t), "+", "%20"),
 		strings.ReplaceAll(t, "\n", "\r\n"),
