@@ -128,7 +128,10 @@ func (l *Launch) script() string {
 	case cmd.Stdin == nil:
 		line(`exec %s </dev/null`, Quote(argv...))
 	case l.lines:
-		line(`while IFS= read -r orch_s && [ "$orch_s" != %s ]; do printf "$orch_s"; done | %s`, endOfLines, Quote(argv...))
+		// The reader tells its pid to the command's side, which ends it: it would wait for a
+		// next line for ever.
+		line(`{ read -r orch_s orch_r </proc/self/stat; echo "$orch_s"; while IFS= read -r orch_s && [ "$orch_s" != "%s" ]; do printf "$orch_s"; done; } |`, endOfLines)
+		line(`{ read -r orch_s; %s; orch_r=$?; kill -PIPE "$orch_s" 2>/dev/null; exit $orch_r; }`, Quote(argv...))
 	default:
 		line(`exec %s`, Quote(argv...))
 	}
