@@ -15,19 +15,18 @@ import (
 // AnsibleOptions are the settings of Ansible's default callback, by their names.
 type AnsibleOptions struct {
 	Options
-	HideSkipped        bool // display_skipped_hosts = false
-	HideOK             bool // display_ok_hosts = false
-	FailedStderr       bool // display_failed_stderr
-	ShowStart          bool // show_per_host_start
-	CheckMarkers       bool // check_mode_markers
-	PathOnFailure      bool // show_task_path_on_failure
-	ShowCustomStats    bool // show_custom_stats
-	ShowArgs           bool // display_args_to_stdout
-	NoDeprecations     bool // deprecation_warnings = false
-	Pretty             *bool
-	NoSystemWarnings   bool
-	VerboseToStderr    bool
-	LocalhostUndefined bool
+	HideSkipped     bool // display_skipped_hosts = false
+	HideOK          bool // display_ok_hosts = false
+	FailedStderr    bool // display_failed_stderr
+	ShowStart       bool // show_per_host_start
+	CheckMarkers    bool // check_mode_markers
+	PathOnFailure   bool // show_task_path_on_failure
+	ShowCustomStats bool // show_custom_stats
+	ShowArgs        bool // display_args_to_stdout
+	NoDeprecations  bool // deprecation_warnings = false
+	Pretty          *bool
+	// Lines returns the lines of an author's file, for the excerpt below some failures.
+	Lines func(file string) []string
 }
 
 // Ansible prints what ansible-playbook 2.18 prints with its default callback, to the
@@ -205,6 +204,9 @@ func include(t run.TaskStart) bool {
 func (a *ansible) item(ev run.ItemDone) {
 	t, r := a.tasks[ev.ID], ev.Result
 	label := hostLabel(ev.Host, r)
+	if r.NoLog {
+		ev.Label = "None" // what is left of a censored result has no label
+	}
 	switch {
 	case r.Status == run.Failed || r.Status == run.Unreachable:
 		a.need(t)
@@ -216,7 +218,7 @@ func (a *ansible) item(ev run.ItemDone) {
 		}
 		a.need(t)
 		msg := fmt.Sprintf("skipping: [%s] => (item=%s) ", ev.Host, ev.Label)
-		if a.verbose(t, 0) {
+		if a.verbose(t, r, 0) {
 			msg += " => " + a.dump(t, r)
 		}
 		a.display(msg, cyan)
@@ -231,7 +233,7 @@ func (a *ansible) item(ev run.ItemDone) {
 		}
 		a.need(t)
 		msg := fmt.Sprintf("%s: [%s] => (item=%s)", word, label, ev.Label)
-		if a.verbose(t, 0) {
+		if a.verbose(t, r, 0) {
 			msg += " => " + a.dump(t, r)
 		}
 		a.display(msg, code)
@@ -242,6 +244,9 @@ func (a *ansible) done(ev run.TaskDone) {
 	t, r := a.tasks[ev.ID], ev.Result
 	if t.Implicit {
 		return
+	}
+	if r.NoLog { // the items are gone, so the result is shown as one without a loop
+		ev.Loop = false
 	}
 	label := hostLabel(ev.Host, r)
 	switch {
@@ -269,7 +274,7 @@ func (a *ansible) done(ev run.TaskDone) {
 		}
 		a.need(t)
 		msg := fmt.Sprintf("skipping: [%s]", ev.Host)
-		if a.verbose(t, 0) {
+		if a.verbose(t, r, 0) {
 			msg += " => " + a.dump(t, r)
 		}
 		a.display(msg, cyan)
@@ -295,18 +300,24 @@ func (a *ansible) ok(ev run.TaskDone, t run.TaskStart, r run.Result, label strin
 	if ev.Loop {
 		return
 	}
-	if a.verbose(t, 0) {
+	if a.verbose(t, r, 0) {
 		msg += " => " + a.dump(t, r)
 	}
 	a.display(msg, code)
 }
 
+// always says whether a result asks to be printed in full: that of debug and assert.
+func always(t run.TaskStart, r run.Result) bool {
+	return (t.Module == "ansible.builtin.debug" || t.Module == "ansible.builtin.assert") && r.Status != run.Skipped && !r.NoLog && r.Cause.Msg == ""
+}
+
 // verbose says whether a result's value is printed: debug's always, gathered facts never
 // (they would be pages).
-func (a *ansible) verbose(t run.TaskStart, level int) bool {
-	switch t.Module {
-	case "ansible.builtin.debug", "ansible.builtin.assert":
+func (a *ansible) verbose(t run.TaskStart, r run.Result, level int) bool {
+	if always(t, r) {
 		return true
+	}
+	switch t.Module {
 	case "ansible.builtin.setup", "ansible.builtin.gather_facts":
 		return false
 	}
@@ -331,7 +342,7 @@ func (a *ansible) retry(ev run.Retry) {
 	t := a.tasks[ev.ID]
 	name := strings.TrimPrefix(t.Name, t.Role+" : ")
 	msg := fmt.Sprintf("FAILED - RETRYING: [%s]: %s (%d retries left).", hostLabel(ev.Host, ev.Result), name, ev.Retries-ev.Attempt)
-	if a.verbose(t, 2) {
+	if a.verbose(t, ev.Result, 2) {
 		msg += "Result was: " + a.dump(t, ev.Result)
 	}
 	a.display(msg, darkGray)
@@ -352,20 +363,49 @@ func (a *ansible) dump(t run.TaskStart, r run.Result) string {
 			d.SetStr(name, v)
 		}
 	}
+	if excerpt := a.excerpt(t, r); excerpt != "" {
+		if msg, ok := d.GetStr("msg"); ok {
+			d.SetStr("msg", value.S(value.String(msg)+excerpt))
+		}
+	}
 	isDebug := t.Module == "ansible.builtin.debug"
-	if isDebug {
+	if isDebug && r.Cause.Msg == "" {
 		d = debugResult(d)
 	} else if a.o.Verbosity > 2 && r.Args != nil {
 		d.SetStr("invocation", value.D("module_args", r.Args))
 	}
 	indent := ""
-	if isDebug || t.Module == "ansible.builtin.assert" || a.o.Verbosity > 2 || a.o.Pretty != nil && *a.o.Pretty {
+	if always(t, r) || a.o.Verbosity > 2 || a.o.Pretty != nil && *a.o.Pretty {
 		indent = "    "
 	}
 	if a.o.Pretty != nil && !*a.o.Pretty {
 		indent = ""
 	}
 	return toJSON(d, indent)
+}
+
+// excerpt is what Ansible adds to the message of a task that cannot be understood.
+func (a *ansible) excerpt(t run.TaskStart, r run.Result) string {
+	if r.Cause.Rule != "undefined" && r.Cause.Rule != "condition" || t.Pos.File == "" {
+		return ""
+	}
+	text := fmt.Sprintf("\n\nThe error appears to be in '%s': line %d, column %d, but may\n"+
+		"be elsewhere in the file depending on the exact syntax problem.\n", t.Pos.File, t.Pos.Line, t.Pos.Col)
+	if a.o.Lines == nil {
+		return text
+	}
+	lines := a.o.Lines(t.Pos.File)
+	at := func(n int) string {
+		if n < 1 || n > len(lines) {
+			return ""
+		}
+		return strings.TrimRight(lines[n-1], " \t\r\n")
+	}
+	if at(t.Pos.Line) == "" {
+		return text
+	}
+	return text + fmt.Sprintf("\nThe offending line appears to be:\n\n%s\n%s\n%s^ here\n",
+		at(t.Pos.Line-1), at(t.Pos.Line), strings.Repeat(" ", max(0, t.Pos.Col-1)))
 }
 
 // debugResult is what debug shows: msg alone, or the variable.

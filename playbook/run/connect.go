@@ -2,7 +2,6 @@ package run
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -158,7 +157,7 @@ func (c *connector) hostKeys(dst *string) {
 func (c *connector) keyword(dst *string, name string, f field) {
 	v, ok, err := c.w.field(c.scope, f)
 	if err != nil {
-		c.fail(fmt.Errorf("%s: %w", name, err))
+		c.fail(fieldError(name, err))
 	} else if ok {
 		*dst = value.String(v)
 	}
@@ -168,7 +167,7 @@ func (c *connector) number(dst *int, name string, f field) {
 	v, ok, err := c.w.field(c.scope, f)
 	if err != nil || !ok {
 		if err != nil {
-			c.fail(fmt.Errorf("%s: %w", name, err))
+			c.fail(fieldError(name, err))
 		}
 		return
 	}
@@ -185,7 +184,7 @@ func (c *connector) number(dst *int, name string, f field) {
 func (c *connector) becomes(s *target.HostSpec) {
 	on := c.w.b.run.cfg.Become
 	if v, ok, err := c.w.field(c.scope, c.kw.become); err != nil {
-		c.fail(fmt.Errorf("become: %w", err))
+		c.fail(fieldError("become", err))
 	} else if ok {
 		b, err := toBool("become", c.kw.become, v)
 		if err != nil {

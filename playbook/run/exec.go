@@ -88,7 +88,6 @@ func (w *work) fail(o *outcome, scope *vars.Scope, err error) *outcome {
 	d := value.NewDict(3)
 	d.SetStr("msg", value.S(err.Error()))
 	d.SetStr("failed", value.Bool(true))
-	d.SetStr("changed", value.Bool(false))
 	o.status, o.dict, o.value = Failed, d, d
 	w.ignores(o, scope)
 	return o
@@ -100,6 +99,10 @@ func diagnose(err error, pos source.Pos) source.Diagnostic {
 	var ds source.Diagnostics
 	d := template.Diagnose(err)
 	switch {
+	case errors.As(err, new(*undefinedError)):
+		d.Rule = "undefined"
+	case errors.As(err, new(*conditionError)):
+		d.Rule = "condition"
 	case errors.As(err, &ke):
 		d.Pos = ke.pos
 	case errors.As(err, &ds) && len(ds) > 0:
@@ -130,7 +133,7 @@ func (w *work) field(scope *vars.Scope, f field) (value.Value, bool, error) {
 func (w *work) flag(scope *vars.Scope, name string, f field, otherwise bool) (bool, error) {
 	v, ok, err := w.field(scope, f)
 	if err != nil {
-		return otherwise, fmt.Errorf("%s: %w", name, err)
+		return otherwise, fieldError(name, err)
 	}
 	if _, none := v.(value.None); !ok || none || value.IsUnknown(v) {
 		return otherwise, nil
@@ -141,7 +144,7 @@ func (w *work) flag(scope *vars.Scope, name string, f field, otherwise bool) (bo
 func (w *work) int(scope *vars.Scope, name string, f field, otherwise int) (int, error) {
 	v, ok, err := w.field(scope, f)
 	if err != nil {
-		return otherwise, fmt.Errorf("%s: %w", name, err)
+		return otherwise, fieldError(name, err)
 	}
 	if _, none := v.(value.None); !ok || none || value.IsUnknown(v) {
 		return otherwise, nil
@@ -153,7 +156,7 @@ func (w *work) float(scope *vars.Scope, name string, s *playbook.Scalar, otherwi
 	f := newField(s)
 	v, ok, err := w.field(scope, f)
 	if err != nil {
-		return otherwise, fmt.Errorf("%s: %w", name, err)
+		return otherwise, fieldError(name, err)
 	}
 	if _, none := v.(value.None); !ok || none || value.IsUnknown(v) {
 		return otherwise, nil
@@ -275,11 +278,39 @@ func (e *conditionError) Error() string {
 // Unwrap returns the cause.
 func (e *conditionError) Unwrap() error { return e.err }
 
+// An undefinedError says in Ansible's words where something undefined was used.
+type undefinedError struct {
+	msg string
+	err error
+}
+
+// Error implements error.
+func (e *undefinedError) Error() string { return e.msg + ". " + e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *undefinedError) Unwrap() error { return e.err }
+
+// fieldError is the error of a keyword that cannot be evaluated.
+func fieldError(name string, err error) error {
+	if template.IsUndefined(err) == nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return &undefinedError{fmt.Sprintf("The field '%s' has an invalid value, which includes an undefined variable.", name), err}
+}
+
+// argsError is the error of arguments that cannot be evaluated.
+func argsError(err error) error {
+	if template.IsUndefined(err) == nil {
+		return err
+	}
+	return &undefinedError{"The task includes an option with an undefined variable.", err}
+}
+
 // delegate is the host the task is delegated to; "" for none.
 func (w *work) delegate(scope *vars.Scope) (string, error) {
 	v, ok, err := w.field(scope, w.t.kw.delegateTo)
 	if err != nil {
-		return "", fmt.Errorf("delegate_to: %w", err)
+		return "", fieldError("delegate_to", err)
 	}
 	if _, none := v.(value.None); !ok || none {
 		return "", nil
@@ -321,6 +352,7 @@ func (w *work) wrongArguments(o *outcome, scope *vars.Scope, diags source.Diagno
 		msgs = append(msgs, d.Msg)
 	}
 	w.fail(o, scope, errors.New(strings.Join(msgs, "; ")))
+	o.dict.SetStr("changed", value.Bool(false))
 	o.cause = diags.Only(source.Error)[0]
 	if o.cause.Pos.Line == 0 {
 		o.cause.Pos = w.t.src.Pos
@@ -380,7 +412,7 @@ func (w *work) arguments(scope *vars.Scope) (*value.Dict, any, source.Diagnostic
 	written := t.args
 	v, err := w.b.run.cfg.Templater.Value(w.ctx, written, scope)
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, nil, argsError(err)
 	}
 	args, ok := v.(*value.Dict)
 	if !ok {

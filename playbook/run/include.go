@@ -19,6 +19,7 @@ import (
 // for the same share what is loaded.
 type include struct {
 	path  string // of include_tasks
+	name  string // the same as written
 	role  playbook.IncludeRole
 	vars  []value.Named // of the loop's turn
 	label string
@@ -86,6 +87,7 @@ func (w *work) includeTasks(inc *include, scope *vars.Scope) error {
 	if name == "" {
 		return errors.New("No include file was specified to the include")
 	}
+	inc.name = name
 	inc.path, err = w.findTasks(name)
 	return err
 }
@@ -344,10 +346,13 @@ func missingRole(ds source.Diagnostics) bool {
 func (b *batch) includeFailed(s *shared, err error, failed map[*host]bool) {
 	for _, d := range s.dones {
 		o := &outcome{include: d.o.include}
-		scope := d.w.t.vars.Eval(d.w.ctx, d.w.h.vars)
-		d.w.fail(o, scope, err)
-		o.ignoreErrors = false // as in ansible-core 2.18
-		o.dict.SetStr("reason", value.S(err.Error()))
+		// As in ansible-core 2.18 the message is the reason, and ignore_errors does not
+		// reach it.
+		o.dict = value.D("changed", value.Bool(false), "failed", value.Bool(true), "reason", value.S(err.Error()))
+		if s.name != "" {
+			o.dict.SetStr("include", value.S(s.name))
+		}
+		o.status, o.value, o.res.Msg, o.cause = Failed, o.dict, err.Error(), diagnose(err, d.w.t.src.Pos)
 		b.run.count(d.w.h.name).Failed++
 		b.run.emit(TaskDone{ID: d.w.t.id, Host: d.w.h.name, Result: d.w.event(o)})
 		failed[d.w.h] = true

@@ -237,8 +237,7 @@ func (p *play) match(pattern []string) error {
 			return p.wrong(nil, err.Error())
 		case "ignore":
 		default:
-			// As in ansible-core 2.18 the reason is the pattern's parts.
-			e.warn(source.Pos{}, err.Error())
+			e.warn(source.Pos{}, "C"+strings.TrimPrefix(err.Error(), "c")) // as Ansible writes it
 		}
 		err = nil
 	}
