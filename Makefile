@@ -10,7 +10,9 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 HELPERS := modules/target/embedded
 SOURCES := $(shell find cmd inventory modules playbook roles transport -name '*.go' -not -name '*_test.go' 2>/dev/null) go.mod go.sum
 
+# One configuration for programs and tests: the heavy libraries are compiled once.
 export CGO_ENABLED = 0
+export GOFLAGS = -trimpath -buildvcs=false
 export ORCH_LAB = $(CACHE)/lab/state
 
 .PHONY: build demo test test-unit test-lab lint bench docs lab lab-down helpers fuzz
@@ -20,14 +22,14 @@ build: bin/orch
 
 bin/orch: $(SOURCES) helpers
 	@mkdir -p bin
-	$(GO) build -trimpath -buildvcs=false -ldflags '$(LDFLAGS)' -o $@ ./cmd/orch
+	$(GO) build -ldflags '$(LDFLAGS)' -o $@ ./cmd/orch
 
 # The helpers change only with their code: no version, no path, no time in them.
 helpers: $(HELPERS)/orch-helper-linux-amd64.gz $(HELPERS)/orch-helper-linux-arm64.gz
 
 $(HELPERS)/orch-helper-linux-%.gz: $(SOURCES)
 	@mkdir -p bin
-	GOOS=linux GOARCH=$* $(GO) build -trimpath -buildvcs=false -ldflags '-s -w' -o bin/orch-helper-$* ./cmd/orch-helper
+	GOOS=linux GOARCH=$* $(GO) build -ldflags '-s -w' -o bin/orch-helper-$* ./cmd/orch-helper
 	$(GO) run ./cmd/orch-helper/pack bin/orch-helper-$* $@
 
 # Builds orch and runs its main job on this machine, as whoever calls it.

@@ -297,3 +297,12 @@ func (inv *Inventory) Narrow(hosts []*Host, l Limit) ([]*Host, error) {
 	allowed, err := inv.MatchTerms(l.Terms)
 	return filter(slices.Clone(hosts), allowed, true), err
 }
+
+// SplitPatterns splits each of several patterns into its terms.
+func SplitPatterns(patterns []string) []string {
+	var terms []string
+	for _, p := range patterns {
+		terms = append(terms, SplitPattern(p)...)
+	}
+	return terms
+}

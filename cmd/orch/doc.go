@@ -14,6 +14,7 @@ import (
 func newDoc() *cobra.Command {
 	var list, jsonSchema bool
 	var markdown string
+	language := map[string]*string{"filter": new(string), "test": new(string), "lookup": new(string)}
 	cmd := &cobra.Command{
 		Use:   "doc [MODULE…]",
 		Short: "Print the manual of modules",
@@ -29,6 +30,11 @@ func newDoc() *cobra.Command {
 			r, err := newRegistry()
 			if err != nil {
 				return err
+			}
+			for _, kind := range []string{"filter", "test", "lookup"} {
+				if name := *language[kind]; name != "" {
+					return printLanguageDoc(cmd.OutOrStdout(), kind, name)
+				}
 			}
 			switch {
 			case markdown != "":
@@ -63,6 +69,9 @@ func newDoc() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&list, "list", false, "list the modules")
 	cmd.Flags().BoolVar(&jsonSchema, "json-schema", false, "print the arguments as JSON Schema")
+	for kind, name := range language {
+		cmd.Flags().StringVar(name, kind, "", "print the manual of a "+kind)
+	}
 	cmd.Flags().StringVar(&markdown, "markdown", "", "write the whole reference as Markdown into a folder")
 	return cmd
 }
@@ -120,6 +129,15 @@ func writeReference(r *schema.Registry, dir string) error {
 	}
 	if err := os.WriteFile(filepath.Join(dir, "modules.md"), []byte(index.String()), 0o644); err != nil {
 		return fmt.Errorf("write reference: %w", err)
+	}
+	for _, kind := range []string{"filter", "test", "lookup"} {
+		text, err := languageMarkdown(kind)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(dir, kind+"s.md"), []byte(text), 0o644); err != nil {
+			return fmt.Errorf("write reference: %w", err)
+		}
 	}
 	return nil
 }

@@ -229,6 +229,7 @@ func (p *project) varsRun(o vars.Options) *vars.Run {
 	o.Inventory, o.Templater, o.Files, o.ExtraVars = p.inv, p.engine, p.files, p.extra
 	o.Site.OpenVault = p.open
 	o.Site.Setting = s.Value
+	o.Site.Secret = func(text string) { p.redactor.Add(text) }
 	o.Site.Warn = func(msg string) { p.warn(source.Diagnostic{Msg: msg}) }
 	o.Site.Hosts = func(pattern string) ([]string, error) {
 		hosts, err := p.inv.Match(pattern)

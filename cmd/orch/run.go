@@ -168,6 +168,8 @@ func (f *playFlags) runPlaybooks(cmd *cobra.Command, paths []string) error {
 		return err
 	}
 	switch {
+	case f.listHosts || f.listTasks || f.listTags:
+		return j.list(cmd.OutOrStdout())
 	case f.syntaxCheck:
 		for _, path := range paths {
 			fmt.Fprintf(cmd.OutOrStdout(), "\nplaybook: %s\n", path)

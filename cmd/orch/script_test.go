@@ -1,0 +1,30 @@
+package main
+
+import (
+	"os"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"orch": func() { os.Exit(mainExit(os.Args, os.Stderr)) },
+	})
+}
+
+// TestScripts runs orch as users do. A script is named after what it shows.
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			// A home of its own: no ansible.cfg, keys or caches of whoever runs the test.
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("XDG_CACHE_HOME", env.WorkDir+"/.cache")
+			env.Setenv("NO_COLOR", "1")
+			env.Setenv("PATH", os.Getenv("PATH"))
+			return nil
+		},
+	})
+}
