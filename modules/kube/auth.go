@@ -47,7 +47,7 @@ type Auth struct {
 	NoProxy string
 	// Headers for the proxy; refused, name them in the proxy's URL.
 	ProxyHeaders map[string]string
-	// Accepted and void: tokens are not written back.
+	// Does nothing, and says so once: tokens are not written back.
 	PersistConfig *bool
 	// User to act as.
 	ImpersonateUser string
@@ -139,17 +139,47 @@ func inCluster(env Lookup) bool {
 }
 
 func (a Auth) fromFile(env Lookup) (*rest.Config, error) {
+	file, paths, err := a.file(env)
+	if err != nil {
+		return nil, err
+	}
+	config, err := file.ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("use kubeconfig %s: %w", paths, err)
+	}
+	return config, nil
+}
+
+// namespace is the one of the kubeconfig's context, "" where no file is used.
+func (a Auth) namespace(env Lookup) string {
+	a = a.fill(env)
+	if a.direct() || len(a.Kubeconfig) == 0 && a.Context == "" && inCluster(env) {
+		return ""
+	}
+	file, _, err := a.file(env)
+	if err != nil {
+		return "" // Config has said it
+	}
+	name, _, err := file.Namespace()
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// file reads the kubeconfig, and says where from.
+func (a Auth) file(env Lookup) (clientcmd.ClientConfig, string, error) {
 	overrides := &clientcmd.ConfigOverrides{CurrentContext: a.Context}
 	if len(a.Kubeconfig) > 0 && a.Kubeconfig[0] == '{' {
 		raw, err := clientcmd.Load(a.Kubeconfig)
 		if err != nil {
-			return nil, fmt.Errorf("read kubeconfig option: %w", err)
+			return nil, "", fmt.Errorf("read kubeconfig option: %w", err)
 		}
-		return clientcmd.NewDefaultClientConfig(*raw, overrides).ClientConfig()
+		return clientcmd.NewDefaultClientConfig(*raw, overrides), "option", nil
 	}
 	paths, err := a.paths(env)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	merged := clientcmdapi.NewConfig()
 	rules := &clientcmd.ClientConfigLoadingRules{Precedence: paths}
@@ -157,7 +187,7 @@ func (a Auth) fromFile(env Lookup) (*rest.Config, error) {
 		rules = &clientcmd.ClientConfigLoadingRules{ExplicitPath: paths[0]}
 	}
 	if merged, err = rules.Load(); err != nil {
-		return nil, fmt.Errorf("read kubeconfig: %w", err)
+		return nil, "", fmt.Errorf("read kubeconfig: %w", err)
 	}
 	if a.Context != "" {
 		if _, ok := merged.Contexts[a.Context]; !ok {
@@ -165,15 +195,11 @@ func (a Auth) fromFile(env Lookup) (*rest.Config, error) {
 			for name := range merged.Contexts {
 				names = append(names, name)
 			}
-			return nil, fmt.Errorf("kubeconfig %s has no context %q, it has %s",
+			return nil, "", fmt.Errorf("kubeconfig %s has no context %q, it has %s",
 				strings.Join(paths, ":"), a.Context, orElse(sorted(names), "none"))
 		}
 	}
-	config, err := clientcmd.NewDefaultClientConfig(*merged, overrides).ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("use kubeconfig %s: %w", strings.Join(paths, ":"), err)
-	}
-	return config, nil
+	return clientcmd.NewDefaultClientConfig(*merged, overrides), strings.Join(paths, ":"), nil
 }
 
 // paths lists the kubeconfig files: the option's, $KUBECONFIG's, ~/.kube/config.
@@ -242,8 +268,12 @@ func (a Auth) apply(c *rest.Config) error {
 			return u, nil
 		}
 	}
-	c.Impersonate.UserName = a.ImpersonateUser
-	c.Impersonate.Groups = a.ImpersonateGroups
+	if a.ImpersonateUser != "" {
+		c.Impersonate.UserName = a.ImpersonateUser
+	}
+	if len(a.ImpersonateGroups) > 0 {
+		c.Impersonate.Groups = a.ImpersonateGroups
+	}
 	return nil
 }
 

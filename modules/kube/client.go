@@ -13,6 +13,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -112,6 +113,10 @@ func (c *Cluster) KindFor(apiVersion, kind string) (schema.GroupVersionKind, err
 			}
 		}
 	}
+	if len(found) == 0 && apiVersion == "v1" {
+		// "v1" is what the option says when the task says nothing.
+		return c.KindFor("", kind)
+	}
 	if len(found) == 0 {
 		return gvk, &meta.NoKindMatchError{GroupKind: gvk.GroupKind(), SearchedVersions: []string{gvk.Version}}
 	}
@@ -154,6 +159,9 @@ func (w *warnings) HandleWarningHeader(code int, _, text string) {
 		w.list = append(w.list, text)
 	}
 }
+
+// warn adds a notice that is given once a run.
+func (c *Cluster) warn(text string) { c.warnings.HandleWarningHeader(299, "", text) }
 
 // Warnings returns what has been warned of since the last call.
 func (c *Cluster) Warnings() []string {
@@ -223,8 +231,12 @@ func explainAPI(err error) error {
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		s := status.Status()
-		if apierrors.IsForbidden(err) {
+		switch {
+		// 403 is also what a quota, a namespace that is going and pod security answer.
+		case apierrors.IsForbidden(err) && strings.Contains(s.Message, " cannot "):
 			return fmt.Errorf("%s\nhint: give the user the verb it names, or use another context", s.Message)
+		case apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict):
+			return fmt.Errorf("%s\nhint: server_side_apply.force_conflicts takes the fields over", s.Message)
 		}
 		return errors.New(s.Message)
 	}

@@ -166,6 +166,11 @@ func (v *View) one(ctx context.Context, n Named) (*item, error) {
 	if err := v.lookup(ctx, items); err != nil {
 		return nil, modules.Failf("%v", err)
 	}
+	if items[0].live == nil && v.check {
+		if items[0].live = v.cluster.overlay.object(items[0].id); items[0].live != nil {
+			items[0].unverified = "an earlier task of this run makes it"
+		}
+	}
 	if items[0].live == nil {
 		return nil, modules.Failf("%s does not exist", items[0].id)
 	}

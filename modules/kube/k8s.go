@@ -2,19 +2,17 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
-	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
 	"orch/modules"
-	"orch/modules/control"
-	"orch/playbook/jinja/value"
 )
 
 // Waiting are the options of modules that can wait for what they changed.
@@ -78,7 +76,7 @@ type K8s struct {
 	ServerSideApply *ServerSideApply
 	// Kinds of patch to try when merging: strategic-merge, merge, json.
 	MergeType []string
-	// Check the definition against the server's schema first.
+	// Have the server check the definition against its schema, in dry runs and writes.
 	Validate_ *Validate `orch:"name=validate"`
 	// Append a hash of the content to the name of ConfigMaps and Secrets.
 	AppendHash bool
@@ -88,9 +86,10 @@ type K8s struct {
 	Src string
 	// Template of the objects: a path, a mapping with path and options, or a list.
 	Template modules.Raw
-	// Go on with the other objects when one fails.
+	// Go on with the other objects when one fails; the task does not fail then, the error
+	// is in result and objects.
 	ContinueOnError bool
-	// Labels that objects to delete or patch must have.
+	// Labels that a definition must have to be looked at, or objects to be deleted.
 	LabelSelectors []string
 	// Prefix of a name the server completes; such an object is made anew by each run.
 	GenerateName string
@@ -114,11 +113,11 @@ type ServerSideApply struct {
 
 // Validate are the options of validation.
 type Validate struct {
-	// Fail instead of warning.
+	// Fail on unknown and doubled fields instead of warning of them.
 	FailOnError bool
-	// Accepted and void: the server validates by its own version.
+	// Does nothing, and says so: the server validates by its own version.
 	Version string
-	// Refuse unknown fields.
+	// Whether unknown fields matter at all.
 	Strict *bool
 }
 
@@ -162,6 +161,15 @@ func (k *K8s) Validate() error {
 		return fmt.Errorf("parameters are mutually exclusive: server_side_apply|force")
 	case k.DeleteAll && k.State != "absent":
 		return fmt.Errorf("delete_all wants state: absent")
+	case k.DeleteAll && (given > 0 || k.Kind == ""):
+		return fmt.Errorf("delete_all goes with kind and namespace, not with a definition")
+	case k.DeleteOptions != nil && k.State != "absent":
+		return fmt.Errorf("delete_options wants state: absent")
+	case k.Name != "" && k.GenerateName != "":
+		return fmt.Errorf("parameters are mutually exclusive: name|generate_name")
+	}
+	if _, err := labels.Parse(strings.Join(k.LabelSelectors, ",")); err != nil {
+		return fmt.Errorf("label_selectors: %w", err)
 	}
 	for _, m := range k.MergeType {
 		if _, ok := patchTypes[m]; !ok {
@@ -177,11 +185,27 @@ var patchTypes = map[string]types.PatchType{
 
 // K8sOut is what the task registers: the object, or {results: […]} for several.
 type K8sOut struct {
-	Result   any            `json:"result"`
-	Method   string         `json:"method,omitempty"`
-	Duration int            `json:"duration" orch:"after"`
-	Objects  []ObjectOut    `json:"objects"`
-	Failure  map[string]any `json:"failure,omitempty"`
+	Result   any         `json:"result"`
+	Method   string      `json:"method,omitempty"`
+	Duration int         `json:"duration" orch:"after"`
+	Objects  []ObjectOut `json:"objects"`
+	// Failure is the failure's message as data.
+	Failure *FailureOut `json:"failure,omitempty"`
+	// Error is what went wrong with a single object under continue_on_error.
+	Error *ErrorOut `json:"error,omitempty"`
+}
+
+// ItemOut is one of several objects in result.results.
+type ItemOut struct {
+	Changed bool           `json:"changed"`
+	Method  string         `json:"method,omitempty"`
+	Result  map[string]any `json:"result"`
+	Error   *ErrorOut      `json:"error,omitempty"`
+}
+
+// ErrorOut is what went wrong with an object.
+type ErrorOut struct {
+	Msg string `json:"msg"`
 }
 
 // ObjectOut says what happened to one object.
@@ -209,41 +233,74 @@ func (k *K8s) Plan(ctx context.Context, v *View) (modules.Plan[*Target], error) 
 	if err != nil {
 		return modules.Plan[*Target]{}, modules.Failf("%v", err)
 	}
+	k.filter(items, func(it *item) *unstructured.Unstructured { return it.want })
+	if k.Validate_ != nil && k.Validate_.Version != "" {
+		v.cluster.warn("validate.version does nothing: the server validates by its own version")
+	}
 	w := k.writer()
 	if err := v.plan(ctx, items, w); err != nil {
 		return modules.Plan[*Target]{}, modules.Failf("%v", err)
 	}
-	out := &K8sOut{Method: string(w.method)}
+	out := &K8sOut{}
 	plan := modules.Plan[*Target]{Out: out, Warnings: v.cluster.Warnings()}
 	k.results(out, items)
 	for _, it := range items {
 		if it.unverified != "" {
 			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s cannot be checked by the server: %s", it.id, it.unverified))
 		}
+		plan.Warnings = append(plan.Warnings, it.remarks()...)
 	}
-	plan.Steps = k.steps(items, w, out)
+	plan.Steps = k.steps(v, items, w, out)
 	return plan, nil
+}
+
+// filter passes over the objects that label_selectors does not match.
+func (k *K8s) filter(items []*item, labelled func(*item) *unstructured.Unstructured) {
+	selector, err := labels.Parse(strings.Join(k.LabelSelectors, ","))
+	if err != nil || selector.Empty() {
+		return // Validate refuses what cannot be parsed
+	}
+	for _, it := range items {
+		u := labelled(it)
+		if u != nil && !selector.Matches(labels.Set(u.GetLabels())) {
+			it.skipped = "label_selectors does not match it"
+		}
+	}
+}
+
+// remarks are what the plan has to say of an object that nothing is done about.
+func (it *item) remarks() []string {
+	switch {
+	case it.err != nil:
+		return []string{it.err.Error()}
+	case it.skipped != "":
+		return []string{fmt.Sprintf("%s is left alone: %s", it.id, it.skipped)}
+	}
+	return nil
 }
 
 // steps are one for each object that changes, done together in stages by the first,
 // and one that waits.
-func (k *K8s) steps(items []*item, w writer, out *K8sOut) []modules.Step[*Target] {
+func (k *K8s) steps(v *View, items []*item, w writer, out *K8sOut) []modules.Step[*Target] {
 	var steps []modules.Step[*Target]
 	start := time.Now()
 	for _, it := range items {
-		if it.action == Unchanged {
+		if it.action == Unchanged || it.action == Fail {
 			continue
 		}
 		step := modules.Step[*Target]{Title: string(it.action) + " " + it.id.String(), Diff: diffOf(it)}
-		step.Do = func(context.Context, *Target) (bool, error) { return true, nil }
+		if w.goOn && !v.check {
+			step.Effect = modules.Maybe // the write may fail without failing the task
+		}
+		step.Do = func(context.Context, *Target) (bool, error) { return it.wrote, nil }
 		if len(steps) == 0 {
 			step.Do = func(ctx context.Context, t *Target) (bool, error) {
 				err := t.execute(ctx, items, w)
 				k.results(out, items)
-				if err != nil {
-					return false, modules.Failf("%v", err)
+				if err != nil { // what was written before it counts
+					return slices.ContainsFunc(items, func(it *item) bool { return it.wrote }), modules.Failf("%v", err)
 				}
-				return true, nil
+				return it.wrote, nil
 			}
 		}
 		steps = append(steps, step)
@@ -252,14 +309,16 @@ func (k *K8s) steps(items []*item, w writer, out *K8sOut) []modules.Step[*Target
 		steps = append(steps, modules.Step[*Target]{
 			Title: "wait until " + summary(items) + " ready", Effect: modules.Act,
 			Do: func(ctx context.Context, t *Target) (bool, error) {
-				report, err := t.wait(ctx, items, k.wait(k.LogLines))
+				waited := slices.DeleteFunc(slices.Clone(items), func(it *item) bool { return it.err != nil || it.skipped != "" })
+				report, err := t.wait(ctx, waited, k.wait(k.LogLines))
 				out.Duration = int(time.Since(start).Seconds())
 				if err != nil {
 					return false, err
 				}
-				k.live(items, report)
+				k.live(waited, report)
 				k.results(out, items)
 				if !report.OK() {
+					out.Failure = report.Data()
 					return false, report.Failure()
 				}
 				return false, nil
@@ -286,7 +345,17 @@ func summary(items []*item) string {
 }
 
 func (k *K8s) writer() writer {
-	w := writer{method: Merge, manager: "orch"}
+	w := writer{method: Merge, manager: "orch", goOn: k.ContinueOnError}
+	if o := k.Validate_; o != nil {
+		switch {
+		case o.Strict != nil && !*o.Strict:
+			w.validation = metav1.FieldValidationIgnore
+		case o.FailOnError:
+			w.validation = metav1.FieldValidationStrict
+		default:
+			w.validation = metav1.FieldValidationWarn
+		}
+	}
 	switch {
 	case k.ServerSideApply != nil:
 		w.method, w.manager, w.force = Apply, k.ServerSideApply.FieldManager, k.ServerSideApply.ForceConflicts
@@ -304,166 +373,42 @@ func (k *K8s) writer() writer {
 	return w
 }
 
-// definitions gathers the objects of the task.
-func (k *K8s) definitions(ctx context.Context, v *View) ([]*unstructured.Unstructured, error) {
-	var objects []*unstructured.Unstructured
-	var err error
-	switch {
-	case len(k.ResourceDefinition) > 0:
-		objects, err = inline(k.ResourceDefinition)
-	case k.Src != "":
-		var text []byte
-		if text, err = v.source(ctx, k.Src); err == nil {
-			objects, err = parse(k.Src, text)
-		}
-	case len(k.Template) > 0:
-		objects, err = v.templates(ctx, k.Template)
-	default:
-		if k.State == "absent" && (k.DeleteAll || k.Name == "" || len(k.LabelSelectors) > 0) {
-			return nil, nil
-		}
-		gvk, err := v.cluster.KindFor(k.APIVersion, k.Kind)
-		if err != nil {
-			return nil, explainAPI(err)
-		}
-		u := &unstructured.Unstructured{Object: map[string]any{}}
-		u.SetGroupVersionKind(gvk)
-		u.SetName(k.Name)
-		u.SetGenerateName(k.GenerateName)
-		objects = []*unstructured.Unstructured{u}
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, u := range objects {
-		if k.GenerateName != "" && u.GetName() == "" {
-			u.SetGenerateName(k.GenerateName)
-		}
-		if k.Name != "" && u.GetName() == "" && len(objects) == 1 && u.GetGenerateName() == "" {
-			u.SetName(k.Name)
-		}
-		if k.AppendHash {
-			if err := appendHash(u); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return objects, nil
-}
-
-// inline reads a definition given in the task: a mapping, a list, or text.
-func inline(raw modules.Raw) ([]*unstructured.Unstructured, error) {
-	var text string
-	if json.Unmarshal(raw, &text) == nil {
-		return parse("resource_definition", []byte(text))
-	}
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) != nil {
-		return parse("resource_definition", raw)
-	}
-	var objects []*unstructured.Unstructured
-	for _, item := range list {
-		more, err := inline(modules.Raw(item))
-		if err != nil {
-			return nil, err
-		}
-		objects = append(objects, more...)
-	}
-	return objects, nil
-}
-
-// source reads a file of the controller or a URL.
-func (v *View) source(ctx context.Context, src string) ([]byte, error) {
-	if strings.HasPrefix(src, "http://") || strings.HasPrefix(src, "https://") {
-		return download(ctx, src)
-	}
-	path, err := v.site.Find("files", src)
-	if err != nil {
-		return nil, err
-	}
-	return v.site.ReadFile(path, true)
-}
-
-// templates renders the template option: a path, a mapping with path, or a list.
-func (v *View) templates(ctx context.Context, raw modules.Raw) ([]*unstructured.Unstructured, error) {
-	var list []json.RawMessage
-	if json.Unmarshal(raw, &list) == nil {
-		var objects []*unstructured.Unstructured
-		for _, item := range list {
-			more, err := v.templates(ctx, modules.Raw(item))
-			if err != nil {
-				return nil, err
-			}
-			objects = append(objects, more...)
-		}
-		return objects, nil
-	}
-	var o struct {
-		Path                string `json:"path"`
-		NewlineSequence     string `json:"newline_sequence"`
-		BlockStartString    string `json:"block_start_string"`
-		BlockEndString      string `json:"block_end_string"`
-		VariableStartString string `json:"variable_start_string"`
-		VariableEndString   string `json:"variable_end_string"`
-		TrimBlocks          *bool  `json:"trim_blocks"`
-		LstripBlocks        bool   `json:"lstrip_blocks"`
-	}
-	if json.Unmarshal(raw, &o.Path) != nil {
-		if err := json.Unmarshal(raw, &o); err != nil {
-			return nil, fmt.Errorf("template wants a path, a mapping with path, or a list: %w", err)
-		}
-	}
-	path, err := v.site.Find("templates", o.Path)
-	if err != nil {
-		return nil, err
-	}
-	text, err := v.site.Render(ctx, control.Render{
-		Path: path, NewlineSequence: o.NewlineSequence, BlockStart: o.BlockStartString, BlockEnd: o.BlockEndString,
-		VariableStart: o.VariableStartString, VariableEnd: o.VariableEndString,
-		TrimBlocks: o.TrimBlocks == nil || *o.TrimBlocks, LstripBlocks: o.LstripBlocks,
-	})
-	if err != nil {
-		return nil, err
-	}
-	s, ok := text.(value.Str)
-	if !ok {
-		return nil, fmt.Errorf("template %s is known only after other steps have run", o.Path)
-	}
-	return parse(path, []byte(s.S))
-}
-
-// appendHash completes the name of a ConfigMap or Secret by a hash of its content.
-func appendHash(u *unstructured.Unstructured) error {
-	if u.GetKind() != "ConfigMap" && u.GetKind() != "Secret" {
-		return nil
-	}
-	text, err := json.Marshal(map[string]any{
-		"data": u.Object["data"], "binaryData": u.Object["binaryData"], "stringData": u.Object["stringData"], "name": u.GetName(),
-	})
-	if err != nil {
-		return fmt.Errorf("hash %s: %w", u.GetName(), err)
-	}
-	h := fnv.New64a()
-	_, _ = h.Write(text)
-	u.SetName(fmt.Sprintf("%s-%x", u.GetName(), h.Sum64()))
-	return nil
-}
-
 // results fills in what the task registers.
 func (k *K8s) results(out *K8sOut, items []*item) {
 	out.Objects = nil
-	var list []any
+	list := []ItemOut{}
 	for _, it := range items {
+		one := ItemOut{Result: k.shown(it.after), Method: k.methodOf(it), Changed: it.action != Unchanged && it.action != Fail}
+		reason := orElse(it.unverified, it.skipped)
+		if it.err != nil {
+			reason = it.err.Error()
+			one.Error = &ErrorOut{reason}
+		}
 		out.Objects = append(out.Objects, ObjectOut{
-			Kind: it.id.Kind, Namespace: it.id.Namespace, Name: it.id.Name, Action: it.action, Reason: it.unverified,
+			Kind: it.id.Kind, Namespace: it.id.Namespace, Name: it.id.Name, Action: it.action, Reason: reason,
 		})
-		list = append(list, k.shown(it.after))
+		list = append(list, one)
 	}
 	if len(list) == 1 {
-		out.Result = list[0]
+		out.Result, out.Method, out.Error = list[0].Result, list[0].Method, list[0].Error
 		return
 	}
 	out.Result = map[string]any{"results": list}
+}
+
+// methodOf is kubernetes.core's word for how an object is brought to its definition.
+func (k *K8s) methodOf(it *item) string {
+	switch {
+	case k.State == "absent":
+		return "delete"
+	case k.Apply || k.ServerSideApply != nil:
+		return "apply"
+	case it.live == nil:
+		return "create"
+	case k.Force:
+		return "update"
+	}
+	return "patch"
 }
 
 // shown is an object without its hidden fields; the data of a Secret is masked.
@@ -493,107 +438,4 @@ func diffOf(it *item) *modules.Diff {
 	return &modules.Diff{
 		BeforeHeader: it.id.String(), AfterHeader: it.id.String(), Before: show(it.live), After: show(after),
 	}
-}
-
-// planAbsent deletes named objects, or all that a selector finds.
-func (k *K8s) planAbsent(ctx context.Context, v *View, objects []*unstructured.Unstructured) (modules.Plan[*Target], error) {
-	var items []*item
-	var err error
-	if len(objects) == 0 {
-		items, err = k.selected(ctx, v)
-	} else {
-		items, err = v.resolve(objects, k.Namespace)
-		if err == nil {
-			err = v.lookup(ctx, items)
-		}
-	}
-	if err != nil {
-		return modules.Plan[*Target]{}, modules.Failf("%v", explainAPI(err))
-	}
-	out := &K8sOut{Method: "delete"}
-	var there []*item
-	for _, it := range items {
-		it.action = Unchanged
-		if it.live != nil && it.live.GetDeletionTimestamp() == nil {
-			it.action = Delete
-			there = append(there, it)
-		}
-		it.after = it.live
-	}
-	k.results(out, items)
-	plan := modules.Plan[*Target]{Out: out, Warnings: v.cluster.Warnings()}
-	for _, it := range there {
-		plan.Steps = append(plan.Steps, modules.Step[*Target]{
-			Title: "delete " + it.id.String(), Diff: diffOf(it),
-			Do: func(ctx context.Context, t *Target) (bool, error) { return true, t.remove(ctx, it, k.DeleteOptions) },
-		})
-	}
-	if k.Wait && len(there) > 0 {
-		plan.Steps = append(plan.Steps, modules.Step[*Target]{
-			Title: "wait until " + summary(there) + " gone", Effect: modules.Act,
-			Do: func(ctx context.Context, t *Target) (bool, error) {
-				w := k.wait(k.LogLines)
-				w.Absent, w.Condition = true, nil
-				report, err := t.wait(ctx, there, w)
-				if err == nil && !report.OK() {
-					err = report.Failure()
-				}
-				return false, err
-			},
-		})
-	}
-	return plan, nil
-}
-
-func (k *K8s) selected(ctx context.Context, v *View) ([]*item, error) {
-	gvk, err := v.cluster.KindFor(k.APIVersion, k.Kind)
-	if err != nil {
-		return nil, err
-	}
-	m, err := v.cluster.Mapping(gvk)
-	if err != nil {
-		return nil, err
-	}
-	if len(k.LabelSelectors) == 0 && !k.DeleteAll {
-		return nil, fmt.Errorf("name, label_selectors or delete_all is required to delete %s", gvk.Kind)
-	}
-	list, err := v.cluster.Resource(m, orElse(k.Namespace, v.cluster.namespace())).
-		List(ctx, metav1.ListOptions{LabelSelector: strings.Join(k.LabelSelectors, ",")})
-	if err != nil {
-		return nil, err
-	}
-	var items []*item
-	for i := range list.Items {
-		u := &list.Items[i]
-		items = append(items, &item{id: ID{gvk, u.GetNamespace(), u.GetName()}, mapping: m, want: u, live: u})
-	}
-	return items, nil
-}
-
-func (t *Target) remove(ctx context.Context, it *item, o *DeleteOptions) error {
-	opts := metav1.DeleteOptions{}
-	if o != nil {
-		if o.GracePeriodSeconds != nil {
-			n := int64(*o.GracePeriodSeconds)
-			opts.GracePeriodSeconds = &n
-		}
-		if o.PropagationPolicy != "" {
-			p := metav1.DeletionPropagation(o.PropagationPolicy)
-			opts.PropagationPolicy = &p
-		}
-		if p := o.Preconditions; p != nil {
-			opts.Preconditions = &metav1.Preconditions{}
-			if p.ResourceVersion != "" {
-				opts.Preconditions.ResourceVersion = &p.ResourceVersion
-			}
-			if uid := types.UID(p.UID); uid != "" {
-				opts.Preconditions.UID = &uid
-			}
-		}
-	}
-	err := t.cluster.Resource(it.mapping, it.id.Namespace).Delete(ctx, it.id.Name, opts)
-	if err != nil && !isGone(err) {
-		return modules.Failf("delete %s: %v", it.id, explainAPI(err))
-	}
-	return nil
 }

@@ -41,8 +41,10 @@ func isSecret(u *unstructured.Unstructured) bool {
 }
 
 // masked hides the data of a Secret behind its size and the start of its hash, so that
-// a diff still shows whether it changes.
+// a diff still shows whether it changes. The copy that client-side apply keeps in an
+// annotation goes.
 func masked(o map[string]any) map[string]any {
+	unstructured.RemoveNestedField(o, "metadata", "annotations", lastApplied)
 	for _, field := range []string{"data", "stringData"} {
 		data, ok := o[field].(map[string]any)
 		if !ok {

@@ -90,9 +90,6 @@ func normalize(v any) any {
 
 func flatten(raw map[string]any) ([]*unstructured.Unstructured, error) {
 	u := &unstructured.Unstructured{Object: raw}
-	if u.GetAPIVersion() == "" || u.GetKind() == "" {
-		return nil, fmt.Errorf("an object needs apiVersion and kind: %s", brief(raw))
-	}
 	items, ok := raw["items"].([]any)
 	if !ok || !strings.HasSuffix(u.GetKind(), "List") {
 		return []*unstructured.Unstructured{u}, nil
@@ -112,12 +109,13 @@ func flatten(raw map[string]any) ([]*unstructured.Unstructured, error) {
 	return objects, nil
 }
 
-func brief(v any) string {
-	text, _ := json.Marshal(v)
-	if len(text) > 120 {
-		return string(text[:120]) + "…"
+// keys lists the fields of an object, never their values: it may be a Secret.
+func keys(m map[string]any) string {
+	list := make([]string, 0, len(m))
+	for k := range m {
+		list = append(list, k)
 	}
-	return string(text)
+	return orElse(sorted(list), "no field")
 }
 
 // An item is an object of a set on its way through the pipeline.
@@ -129,6 +127,12 @@ type item struct {
 	live   *unstructured.Unstructured // nil: absent
 	after  *unstructured.Unstructured // what a write yields, by dry run or for real
 	action Action
+	// wrote is set once the object was written for real.
+	wrote bool
+	// skipped says why nothing is done about the object although it is defined.
+	skipped string
+	// err is why it could not be planned or written (continue_on_error).
+	err error
 	// unverified says why the server could not be asked: a namespace or kind that the
 	// same run makes.
 	unverified string
@@ -144,6 +148,7 @@ const (
 	Unchanged Action = "unchanged"
 	Replace   Action = "replace"
 	Delete    Action = "delete"
+	Fail      Action = "fail"
 )
 
 // resolve finds every object's resource and namespace and refuses doubles.

@@ -13,6 +13,24 @@ type overlay struct {
 	mu         sync.Mutex
 	namespaces map[string]bool
 	kinds      map[schema.GroupKind]bool
+	objects    map[string]*unstructured.Unstructured // by ID.same
+}
+
+// keep remembers an object that a check run would have made, as it would be.
+func (o *overlay) keep(id ID, u *unstructured.Unstructured) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.objects == nil {
+		o.objects = map[string]*unstructured.Unstructured{}
+	}
+	o.objects[id.same()] = u
+}
+
+// object returns what a check run would have made under an ID, nil for nothing.
+func (o *overlay) object(id ID) *unstructured.Unstructured {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.objects[id.same()]
 }
 
 // add remembers an object that a run would create.

@@ -53,6 +53,8 @@ func (k *K8sJSONPatch) Validate() error {
 type PatchOut struct {
 	Result   map[string]any `json:"result"`
 	Duration int            `json:"duration" orch:"after"`
+	// Failure is the failure's message as data.
+	Failure *FailureOut `json:"failure,omitempty"`
 }
 
 // Plan implements Module.
@@ -61,10 +63,13 @@ func (k *K8sJSONPatch) Plan(ctx context.Context, v *View) (modules.Plan[*Target]
 	if err != nil {
 		return modules.Plan[*Target]{}, err
 	}
+	if it.unverified != "" {
+		return later(it, "patch", &PatchOut{Result: shownObject(it.live, k.HiddenFields)}), nil
+	}
 	res := v.cluster.Resource(it.mapping, it.id.Namespace)
 	it.after, err = res.Patch(ctx, it.id.Name, types.JSONPatchType, k.Patch, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
 	if err != nil {
-		return modules.Plan[*Target]{}, modules.Failf("%s: %v", it.id, explainAPI(err))
+		return modules.Plan[*Target]{}, modules.Failf("%s: %s", it.id, hide(explainAPI(err).Error(), k.secrets(it)))
 	}
 	out := &PatchOut{Result: shownObject(it.after, k.HiddenFields)}
 	plan := modules.Plan[*Target]{Out: out}
@@ -75,7 +80,7 @@ func (k *K8sJSONPatch) Plan(ctx context.Context, v *View) (modules.Plan[*Target]
 			Do: func(ctx context.Context, t *Target) (bool, error) {
 				u, err := t.cluster.Resource(it.mapping, it.id.Namespace).Patch(ctx, it.id.Name, types.JSONPatchType, k.Patch, metav1.PatchOptions{})
 				if err != nil {
-					return false, modules.Failf("%s: %v", it.id, explainAPI(err))
+					return false, modules.Failf("%s: %s", it.id, hide(explainAPI(err).Error(), k.secrets(it)))
 				}
 				it.after = u
 				out.Result = shownObject(u, k.HiddenFields)
@@ -84,15 +89,52 @@ func (k *K8sJSONPatch) Plan(ctx context.Context, v *View) (modules.Plan[*Target]
 		})
 	}
 	if k.Wait {
-		plan.Steps = append(plan.Steps, waitStep(it, k.wait(25), func(seconds int) {
-			out.Duration, out.Result = seconds, shownObject(it.after, k.HiddenFields)
+		plan.Steps = append(plan.Steps, waitStep(it, k.wait(25), func(r *Report) {
+			out.Duration, out.Result, out.Failure = int(r.Elapsed.Seconds()), shownObject(it.after, k.HiddenFields), r.failure()
 		}))
 	}
 	return plan, nil
 }
 
+// secrets are the values that no message about the patch may show.
+func (k *K8sJSONPatch) secrets(it *item) []string {
+	list := secretsOf(it.live, it.after)
+	if !isSecret(it.live) {
+		return list
+	}
+	var ops []struct {
+		Value any `json:"value"`
+	}
+	_ = json.Unmarshal(k.Patch, &ops) // Validate has read it
+	for _, op := range ops {
+		switch v := op.Value.(type) {
+		case string:
+			list = append(list, v)
+		case map[string]any:
+			for _, item := range v {
+				list = append(list, fmt.Sprint(item))
+			}
+		}
+	}
+	return list
+}
+
+// later is the plan for an object that an earlier task of a check run makes: only a run
+// can say what it comes to.
+func later(it *item, verb string, out any) modules.Plan[*Target] {
+	return modules.Plan[*Target]{
+		Out: out, Warnings: []string{fmt.Sprintf("%s cannot be checked by the server: %s", it.id, it.unverified)},
+		Steps: []modules.Step[*Target]{{
+			Title: verb + " " + it.id.String(), Effect: modules.Maybe,
+			Do: func(context.Context, *Target) (bool, error) {
+				return false, fmt.Errorf("%s %s: planned for a check only", verb, it.id)
+			},
+		}},
+	}
+}
+
 // waitStep waits for one object and keeps what it saw last.
-func waitStep(it *item, o Wait, done func(seconds int)) modules.Step[*Target] {
+func waitStep(it *item, o Wait, done func(*Report)) modules.Step[*Target] {
 	return modules.Step[*Target]{
 		Title: "wait until " + it.id.String() + " is ready", Effect: modules.Act,
 		Do: func(ctx context.Context, t *Target) (bool, error) {
@@ -103,7 +145,7 @@ func waitStep(it *item, o Wait, done func(seconds int)) modules.Step[*Target] {
 			if live := report.Outcomes[0].Live; live != nil {
 				it.after = live
 			}
-			done(int(report.Elapsed.Seconds()))
+			done(report)
 			if !report.OK() {
 				return false, report.Failure()
 			}
@@ -123,9 +165,9 @@ type K8sScale struct {
 	CurrentReplicas *int
 	// Scale only if the object has this resource version.
 	ResourceVersion string
-	// Accepted and void: an object is named.
+	// Refused: name the object.
 	LabelSelectors []string
-	// Accepted and void: there is one object.
+	// Refused: there is one object, so there is nothing to go on with.
 	ContinueOnError bool
 	// Whether to wait until the replicas are ready.
 	Wait bool `orch:"default=true"`
@@ -146,6 +188,8 @@ func (k *K8sScale) Validate() error {
 		return fmt.Errorf("replicas: %d is negative", *k.Replicas)
 	case len(k.LabelSelectors) > 0:
 		return fmt.Errorf("label_selectors is not supported: name the object")
+	case k.ContinueOnError:
+		return fmt.Errorf("continue_on_error is not supported: there is one object")
 	}
 	return k.validateAuth()
 }
@@ -155,6 +199,9 @@ func (k *K8sScale) Plan(ctx context.Context, v *View) (modules.Plan[*Target], er
 	it, err := v.one(ctx, k.Named)
 	if err != nil {
 		return modules.Plan[*Target]{}, err
+	}
+	if it.unverified != "" {
+		return later(it, "scale", &PatchOut{Result: shownObject(it.live, nil)}), nil
 	}
 	field := "replicas"
 	if it.id.Kind == "Job" {
@@ -192,10 +239,10 @@ func (k *K8sScale) Plan(ctx context.Context, v *View) (modules.Plan[*Target], er
 			Do: func(ctx context.Context, _ *Target) (bool, error) { return true, patch(ctx) },
 		})
 	}
-	if k.Wait {
+	if k.Wait && it.id.Kind != "Job" { // kubernetes.core: a Job's end is not what is asked for
 		o := Waiting{WaitTimeout: k.WaitTimeout}.wait(25)
-		plan.Steps = append(plan.Steps, waitStep(it, o, func(seconds int) {
-			out.Duration, out.Result = seconds, shownObject(it.after, nil)
+		plan.Steps = append(plan.Steps, waitStep(it, o, func(r *Report) {
+			out.Duration, out.Result, out.Failure = int(r.Elapsed.Seconds()), shownObject(it.after, nil), r.failure()
 		}))
 	}
 	return plan, nil

@@ -45,6 +45,21 @@ type writer struct {
 	manager string // field manager of server-side apply
 	force   bool   // take fields from other managers
 	types   []types.PatchType
+	// validation is the server's field validation: Strict, Warn, Ignore, or "" for its
+	// own default.
+	validation string
+	// goOn keeps the others going when one object fails: its error stays in the item.
+	goOn bool
+}
+
+// fail keeps an object's error if the others go on, and returns it if not.
+func (w writer) fail(it *item, err error) error {
+	err = fmt.Errorf("%s: %s", it.id, hide(explainAPI(err).Error(), secretsOf(it.want, it.live)))
+	if !w.goOn {
+		return err
+	}
+	it.action, it.err, it.after = Fail, err, it.live
+	return nil
 }
 
 // lookup fills in what is there now: one LIST per kind and namespace for many objects.
@@ -62,7 +77,7 @@ func (v *View) lookup(ctx context.Context, items []*item) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(parallel)
-	for b, list := range buckets {
+	for _, list := range buckets {
 		if len(list) >= listFrom {
 			g.Go(func() error {
 				err := v.lookupList(ctx, list)
@@ -73,7 +88,6 @@ func (v *View) lookup(ctx context.Context, items []*item) error {
 			})
 			continue
 		}
-		_ = b
 		for _, it := range list {
 			g.Go(func() error { return v.lookupEach(ctx, []*item{it}) })
 		}
@@ -136,19 +150,42 @@ func (v *View) plan(ctx context.Context, items []*item, w writer) error {
 	for _, it := range items {
 		g.Go(func() error {
 			if err := v.planOne(ctx, it, w); err != nil {
-				return fmt.Errorf("%s: %s", it.id, hide(explainAPI(err).Error(), secretsOf(it.want, it.live)))
+				return w.fail(it, err)
 			}
 			return nil
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, it := range items {
+		if v.check && it.action == Create && it.id.Name != "" {
+			v.cluster.overlay.keep(it.id, it.after)
+		}
+	}
+	return nil
 }
 
 func (v *View) planOne(ctx context.Context, it *item, w writer) error {
+	planned := (*unstructured.Unstructured)(nil)
+	if it.live == nil {
+		planned = v.cluster.overlay.object(it.id)
+	}
 	switch {
+	case it.skipped != "":
+		it.action, it.after = Unchanged, it.live
+		return nil
+	case planned != nil && v.check:
+		// An earlier task of this check run makes the object: the server cannot say what
+		// this part of its definition comes to.
+		it.action, it.after, it.unverified = Configure, it.want, "an earlier task of this run makes it"
+		if covers(planned.Object, it.want.Object) {
+			it.action, it.after = Unchanged, planned
+		}
+		return nil
 	case it.live == nil && w.method == PatchOnly:
-		it.action = Unchanged // kubernetes.core: patching what is not there is nothing
-		it.unverified = "it does not exist, so there is nothing to patch"
+		// kubernetes.core: patching what is not there is nothing, and a warning
+		it.action, it.skipped = Unchanged, "it does not exist, and state patched makes nothing"
 		return nil
 	case it.live == nil:
 		it.action = Create
@@ -226,13 +263,20 @@ func (w writer) write(ctx context.Context, c *Cluster, it *item, dry bool) (*uns
 	res := c.Resource(it.mapping, it.id.Namespace)
 	switch {
 	case w.method == Apply && it.id.Name != "":
-		return res.Apply(ctx, it.id.Name, it.want, metav1.ApplyOptions{DryRun: dryRun, Force: w.force, FieldManager: w.manager})
+		body, err := json.Marshal(it.want.Object)
+		if err != nil {
+			return nil, fmt.Errorf("encode: %w", err)
+		}
+		// ApplyOptions have no field validation, the patch that Apply is does.
+		return res.Patch(ctx, it.id.Name, types.ApplyPatchType, body, metav1.PatchOptions{
+			DryRun: dryRun, Force: &w.force, FieldManager: w.manager, FieldValidation: w.validation,
+		})
 	case it.live == nil:
-		return res.Create(ctx, it.want, metav1.CreateOptions{DryRun: dryRun, FieldManager: w.manager})
+		return res.Create(ctx, it.want, metav1.CreateOptions{DryRun: dryRun, FieldManager: w.manager, FieldValidation: w.validation})
 	case w.method == Put:
 		put := it.want.DeepCopy()
 		put.SetResourceVersion(it.live.GetResourceVersion())
-		return res.Update(ctx, put, metav1.UpdateOptions{DryRun: dryRun, FieldManager: w.manager})
+		return res.Update(ctx, put, metav1.UpdateOptions{DryRun: dryRun, FieldManager: w.manager, FieldValidation: w.validation})
 	}
 	return w.patch(ctx, c, it, dryRun)
 }
@@ -253,7 +297,9 @@ func (w writer) patch(ctx context.Context, c *Cluster, it *item, dryRun []string
 	res := c.Resource(it.mapping, it.id.Namespace)
 	var last error
 	for _, kind := range kinds {
-		after, err := res.Patch(ctx, it.id.Name, kind, body, metav1.PatchOptions{DryRun: dryRun, FieldManager: w.manager})
+		after, err := res.Patch(ctx, it.id.Name, kind, body, metav1.PatchOptions{
+			DryRun: dryRun, FieldManager: w.manager, FieldValidation: w.validation,
+		})
 		if err == nil || !apierrors.IsUnsupportedMediaType(err) {
 			return after, err
 		}
@@ -286,7 +332,7 @@ func (t *Target) execute(ctx context.Context, items []*item, w writer) error {
 		g.SetLimit(parallel)
 		crds := false
 		for _, it := range stage {
-			if it.action == Unchanged {
+			if it.action == Unchanged || it.action == Fail {
 				continue
 			}
 			crds = crds || it.id.Kind == "CustomResourceDefinition"
@@ -308,15 +354,15 @@ func (t *Target) writeOne(ctx context.Context, it *item, w writer) error {
 	if it.mapping == nil {
 		m, err := t.cluster.Mapping(it.id.GroupVersionKind)
 		if err != nil {
-			return fmt.Errorf("%s: %w", it.id, explainAPI(err))
+			return w.fail(it, err)
 		}
 		it.mapping = m
 	}
 	after, err := w.write(ctx, t.cluster, it, false)
 	if err != nil {
-		return fmt.Errorf("%s: %s", it.id, hide(explainAPI(err).Error(), secretsOf(it.want, it.live)))
+		return w.fail(it, err)
 	}
-	it.after, it.unverified = after, ""
+	it.after, it.unverified, it.wrote = after, "", true
 	if it.id.Name == "" {
 		it.id.Name = after.GetName()
 	}

@@ -51,6 +51,12 @@ var doomedWaiting = map[string]bool{
 // transient are messages of the moment: the kubelet tries again and gets through.
 var transient = regexp.MustCompile(`(?i)failed to sync (?:configmap|secret) cache|context deadline exceeded|connection refused|i/o timeout|TLS handshake timeout|too many requests|toomanyrequests`)
 
+// crashed reports whether a container has been restarted more often than allowed: once
+// may be bad luck, but the back-off that follows a second crash is none (kubedog's rule).
+func (t Trouble) crashed(allowed int64) bool {
+	return t.Restarts > allowed || t.Reason == "CrashLoopBackOff" && t.Restarts >= allowed
+}
+
 func podStatus(o object) Status {
 	switch phase := o.str("status", "phase"); phase {
 	case "Succeeded":
@@ -68,7 +74,7 @@ func podStatus(o object) Status {
 	case Doomed:
 		return failed(t.Reason, "%s", t.Message)
 	case Restarts:
-		if t.Restarts > 1 {
+		if t.crashed(1) {
 			return failed(t.Reason, "%s", t.Message)
 		}
 		return progressing(t.Reason, "%s", t.Message)
@@ -89,8 +95,13 @@ func podTrouble(o object) Trouble {
 	if c, ok := o.condition("PodScheduled"); ok && c.str("status") == "False" && c.str("reason") == "Unschedulable" {
 		consider(Trouble{Urgency: Hold, Reason: "Unschedulable", Message: c.str("message"), ExitCode: -1, Grace: HoldFor})
 	}
-	if reason := o.str("status", "reason"); o.str("status", "phase") == "Failed" && !passing(reason) {
-		consider(Trouble{Urgency: Doomed, Reason: orElse(reason, "Failed"), Message: o.str("status", "message"), ExitCode: -1})
+	failed := o.str("status", "phase") == "Failed"
+	reason := o.str("status", "reason")
+	if failed && passing(reason) {
+		return worst
+	}
+	if failed && reason != "" { // DeadlineExceeded, UnexpectedAdmissionError
+		consider(Trouble{Urgency: Doomed, Reason: reason, Message: o.str("status", "message"), ExitCode: -1})
 	}
 	never := o.str("spec", "restartPolicy") == "Never"
 	for _, c := range o.list("status", "initContainerStatuses") {
@@ -100,6 +111,9 @@ func podTrouble(o object) Trouble {
 	}
 	for _, c := range o.list("status", "containerStatuses") {
 		consider(containerTrouble(o, c, never))
+	}
+	if failed { // no container says why
+		consider(Trouble{Urgency: Doomed, Reason: "Failed", Message: o.str("status", "message"), ExitCode: -1})
 	}
 	return worst
 }

@@ -65,6 +65,73 @@ func (r *Report) Warnings() []string {
 	return list
 }
 
+// FailureOut is a failure as data: what a task registers as failure.
+type FailureOut struct {
+	TimedOut bool           `json:"timed_out"`
+	Elapsed  float64        `json:"elapsed"`
+	Objects  []FailedObject `json:"objects"`
+}
+
+// A FailedObject is an object that did not get where it should be, and why.
+type FailedObject struct {
+	Kind      string   `json:"kind"`
+	Namespace string   `json:"namespace,omitempty"`
+	Name      string   `json:"name"`
+	State     State    `json:"state"`
+	Reason    string   `json:"reason,omitempty"`
+	Message   string   `json:"message,omitempty"`
+	Pod       string   `json:"pod,omitempty"`
+	Node      string   `json:"node,omitempty"`
+	Container string   `json:"container,omitempty"`
+	Image     string   `json:"image,omitempty"`
+	ExitCode  *int64   `json:"exit_code,omitempty"`
+	Restarts  int64    `json:"restarts,omitempty"`
+	Events    []Event  `json:"events,omitempty"`
+	Log       []string `json:"log,omitempty"`
+}
+
+// told lists what the failure is about: what failed, or what is not there yet.
+func (r *Report) told() []*Outcome {
+	var list []*Outcome
+	for i := range r.Outcomes {
+		o := &r.Outcomes[i]
+		good := o.Status.State == Ready || o.Status.State == Present
+		if !good && (!r.Failed() || o.Status.State == Failed) {
+			list = append(list, o)
+		}
+	}
+	return list
+}
+
+// failure is Data, nil for a wait that ended well.
+func (r *Report) failure() *FailureOut {
+	if r.OK() {
+		return nil
+	}
+	return r.Data()
+}
+
+// Data is Failure as data.
+func (r *Report) Data() *FailureOut {
+	out := &FailureOut{TimedOut: r.TimedOut, Elapsed: r.Elapsed.Seconds(), Objects: []FailedObject{}}
+	for _, o := range r.told() {
+		f := FailedObject{
+			Kind: o.ID.Kind, Namespace: o.ID.Namespace, Name: o.ID.Name,
+			State: o.Status.State, Reason: o.Status.Reason, Message: o.Status.Message, Events: o.events, Log: o.logs,
+		}
+		if o.Pod != nil {
+			f.Pod, f.Node = o.Pod.GetName(), object{o.Pod.Object}.str("spec", "nodeName")
+			f.Container, f.Image, f.Restarts = o.Trouble.Container, o.Trouble.Image, o.Trouble.Restarts
+			f.Reason, f.Message = orElse(o.Trouble.Reason, f.Reason), orElse(o.Trouble.Message, f.Message)
+			if code := o.Trouble.ExitCode; code >= 0 {
+				f.ExitCode = &code
+			}
+		}
+		out.Objects = append(out.Objects, f)
+	}
+	return out
+}
+
 // line is what the live view shows while the wait goes on.
 func (r *Report) line() string {
 	var waiting []string
@@ -92,7 +159,7 @@ func (v *View) explain(ctx context.Context, r *Report, o Wait) {
 			about = out.Pod
 		}
 		out.events = v.eventsOf(ctx, about, since)
-		if out.Pod != nil && out.Trouble.Container != "" && (out.Trouble.ExitCode > 0 || out.Trouble.Reason == "NotReady") {
+		if out.Pod != nil && out.Trouble.Container != "" && (out.Trouble.ExitCode >= 0 || out.Trouble.Reason == "NotReady") {
 			out.logs = v.tail(ctx, out.Pod, out.Trouble, o.LogLines)
 		}
 	}
@@ -123,16 +190,13 @@ func (v *View) tail(ctx context.Context, pod *unstructured.Unstructured, t Troub
 // cluster said and what the container printed last.
 func (r *Report) Failure() *modules.Failure {
 	var b strings.Builder
-	for _, o := range r.Outcomes {
-		if o.Status.State == Ready || o.Status.State == Present || r.Failed() && o.Status.State != Failed {
-			continue
-		}
+	for _, o := range r.told() {
 		verb := "failed"
 		if o.Status.State != Failed {
 			verb = "is not ready"
 		}
 		fmt.Fprintf(&b, "%s %s after %.1fs", o.ID, verb, r.Elapsed.Seconds())
-		if o.Pod == nil {
+		if o.Pod == nil || o.Status.Reason != o.Trouble.Reason {
 			fmt.Fprintf(&b, ": %s", reasonAnd(o.Status.Reason, o.Status.Message))
 		}
 		b.WriteByte('\n')
@@ -143,6 +207,15 @@ func (r *Report) Failure() *modules.Failure {
 		f.Hint = "raise wait_timeout if it only needs longer"
 	}
 	return f
+}
+
+// status is the object's status field.
+func (o *Outcome) status() map[string]any {
+	if o.Live == nil {
+		return nil
+	}
+	s, _ := nested(o.Live.Object, "status")
+	return s
 }
 
 func reasonAnd(reason, message string) string {
@@ -180,6 +253,9 @@ func (o *Outcome) describe(b *strings.Builder) {
 	}
 	for _, e := range o.events {
 		fmt.Fprintf(b, "  event %s x%d: %s\n", e.Reason, e.Count, e.Message)
+	}
+	if n := (object{o.status()}).num(0, "availableReplicas"); n > 0 && o.ID.Kind == "Deployment" {
+		fmt.Fprintf(b, "  still serving: %d replicas\n", n)
 	}
 	for i, line := range o.logs {
 		if i == 0 {

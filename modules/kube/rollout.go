@@ -64,6 +64,8 @@ type RolloutOut struct {
 	Images           map[string]string `json:"images"`
 	History          []RevisionOut     `json:"history,omitempty"`
 	Duration         int               `json:"duration" orch:"after"`
+	// Failure is the failure's message as data.
+	Failure *FailureOut `json:"failure,omitempty"`
 }
 
 // RevisionOut is one revision of a workload.
@@ -91,6 +93,9 @@ func (k *K8sRollout) Plan(ctx context.Context, v *View) (modules.Plan[*Target], 
 	if err != nil {
 		return modules.Plan[*Target]{}, err
 	}
+	if it.unverified != "" {
+		return later(it, k.Action, &RolloutOut{Images: imagesOf(it.live)}), nil
+	}
 	revisions, err := v.revisions(ctx, it)
 	if err != nil {
 		return modules.Plan[*Target]{}, modules.Failf("read revisions of %s: %v", it.id, explainAPI(err))
@@ -117,14 +122,15 @@ func (k *K8sRollout) Plan(ctx context.Context, v *View) (modules.Plan[*Target], 
 			return plan, err
 		}
 		if step != nil {
+			step.Always = k.Action == "restart"
 			plan.Steps = append(plan.Steps, *step)
 		}
 	}
 	if k.Wait {
 		it.after = it.live
 		o := Wait{Timeout: time.Duration(k.WaitTimeout) * time.Second, LogLines: int64(k.LogLines), Restarts: 1}
-		plan.Steps = append(plan.Steps, waitStep(it, o, func(seconds int) {
-			out.Duration, out.Images = seconds, imagesOf(it.after)
+		plan.Steps = append(plan.Steps, waitStep(it, o, func(r *Report) {
+			out.Duration, out.Images, out.Failure = int(r.Elapsed.Seconds()), imagesOf(it.after), r.failure()
 			if n, err := strconv.ParseInt(it.after.GetAnnotations()["deployment.kubernetes.io/revision"], 10, 64); err == nil {
 				out.Revision = n
 			}

@@ -3,12 +3,14 @@ package kube
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"sort"
 	"strings"
 	"sync"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -40,18 +42,20 @@ type tracker struct {
 	items []*item
 	start time.Time
 
-	mu       sync.Mutex
-	objects  map[string]*unstructured.Unstructured // by kind, namespace, name
-	pods     map[string]*unstructured.Unstructured // by namespace/name
-	sets     map[string]*unstructured.Unstructured // ReplicaSets by UID
-	held     map[string]time.Time                  // when a trouble that may pass was seen first
-	kick     chan struct{}
-	watchErr error
+	mu      sync.Mutex
+	objects map[string]*unstructured.Unstructured // by kind, namespace, name
+	pods    map[string]*unstructured.Unstructured // by namespace/name
+	sets    map[string]*unstructured.Unstructured // ReplicaSets by UID
+	held    map[string]time.Time                  // when a trouble that may pass was seen first
+	warned  map[string]Trouble                    // what events say, by the UID they are about
+	gone    map[string]Status                     // how Jobs ended that were removed since
+	kick    chan struct{}
 }
 
 // watchKinds are looked at under a workload, beside the objects themselves.
 var (
 	podKind        = schema.GroupVersionKind{Version: "v1", Kind: "Pod"}
+	eventKind      = schema.GroupVersionKind{Version: "v1", Kind: "Event"}
 	replicaSetKind = schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ReplicaSet"}
 )
 
@@ -60,7 +64,8 @@ func (v *View) wait(ctx context.Context, items []*item, o Wait) (*Report, error)
 	t := &tracker{
 		view: v, opts: o, items: items, start: time.Now(),
 		objects: map[string]*unstructured.Unstructured{}, pods: map[string]*unstructured.Unstructured{},
-		sets: map[string]*unstructured.Unstructured{}, held: map[string]time.Time{}, kick: make(chan struct{}, 1),
+		sets: map[string]*unstructured.Unstructured{}, held: map[string]time.Time{},
+		warned: map[string]Trouble{}, gone: map[string]Status{}, kick: make(chan struct{}, 1),
 	}
 	ctx, cancel := context.WithTimeout(ctx, o.Timeout)
 	defer cancel()
@@ -104,23 +109,31 @@ func (t *tracker) watchAll(ctx context.Context) error {
 		gvk       schema.GroupVersionKind
 		namespace string
 	}
-	places := map[place]bool{}
+	places := map[place]bool{} // whether the wait is about them, or only about what is below
 	for _, it := range t.items {
 		if it.mapping == nil {
 			continue
 		}
 		places[place{it.id.GroupVersionKind, it.id.Namespace}] = true
 		if !t.opts.Absent && hasPods(it.id.Kind) {
-			places[place{podKind, it.id.Namespace}] = true
+			below := []schema.GroupVersionKind{podKind, eventKind}
 			if it.id.Kind == "Deployment" {
-				places[place{replicaSetKind, it.id.Namespace}] = true
+				below = append(below, replicaSetKind)
+			}
+			for _, gvk := range below {
+				p := place{gvk, it.id.Namespace}
+				places[p] = places[p]
 			}
 		}
 	}
-	for p := range places {
+	for p, needed := range places {
 		first := make(chan error, 1)
 		go t.follow(ctx, p.gvk, p.namespace, first)
-		if err := <-first; err != nil {
+		err := <-first
+		if !needed && apierrors.IsForbidden(err) {
+			continue // a user who may not see pods can still wait, only not be told why
+		}
+		if err != nil {
 			return fmt.Errorf("watch %s: %w", p.gvk.Kind, explainAPI(err))
 		}
 	}
@@ -129,7 +142,7 @@ func (t *tracker) watchAll(ctx context.Context) error {
 
 func hasPods(kind string) bool {
 	switch kind {
-	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "ReplicationController":
+	case "Pod", "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet", "Job", "ReplicationController":
 		return true
 	}
 	return false
@@ -212,6 +225,12 @@ func (t *tracker) replace(gvk schema.GroupVersionKind, namespace string, list []
 
 func (t *tracker) store(gvk schema.GroupVersionKind, u *unstructured.Unstructured, gone bool) {
 	t.mu.Lock()
+	if gvk == eventKind {
+		t.warning(u)
+		t.mu.Unlock()
+		t.wake()
+		return
+	}
 	put := func(m map[string]*unstructured.Unstructured, key string) {
 		if gone {
 			delete(m, key)
@@ -225,9 +244,38 @@ func (t *tracker) store(gvk schema.GroupVersionKind, u *unstructured.Unstructure
 	case replicaSetKind:
 		put(t.sets, string(u.GetUID()))
 	}
-	put(t.objects, ID{gvk, u.GetNamespace(), u.GetName()}.same())
+	key := ID{gvk, u.GetNamespace(), u.GetName()}.same()
+	if gone && gvk.Kind == "Job" { // ttlSecondsAfterFinished may be 0
+		t.gone[key] = job(object{u.Object})
+	}
+	put(t.objects, key)
 	t.mu.Unlock()
 	t.wake()
+}
+
+// refused matches why a pod cannot be made at all; other reasons pass.
+var refused = regexp.MustCompile(`is forbidden|exceeded quota|denied the request|is invalid`)
+
+// warning keeps what an event says that no status does: a controller other than the
+// Deployment's reports pods it may not make only so, and the kubelet a volume it cannot
+// mount.
+func (t *tracker) warning(e *unstructured.Unstructured) {
+	o := object{e.Object}
+	last, err := time.Parse(time.RFC3339, o.str("lastTimestamp"))
+	if err != nil || last.Before(t.start.Truncate(time.Second)) || o.str("type") == corev1.EventTypeNormal {
+		return
+	}
+	message := strings.TrimSpace(o.str("message"))
+	switch reason := o.str("reason"); reason {
+	case "FailedCreate":
+		if refused.MatchString(message) {
+			t.warned[o.str("involvedObject", "uid")] = Trouble{Urgency: Doomed, Reason: reason, Message: message, ExitCode: -1}
+		}
+	case "FailedMount", "FailedAttachVolume":
+		if !transient.MatchString(message) {
+			t.warned[o.str("involvedObject", "uid")] = Trouble{Urgency: Hold, Reason: reason, Message: message, ExitCode: -1, Grace: HoldFor}
+		}
+	}
 }
 
 func (t *tracker) wake() {
@@ -258,6 +306,9 @@ func (t *tracker) judge() (*Report, bool) {
 			}
 		default:
 			o.Status = t.status(live)
+			if s, ok := t.gone[it.id.same()]; ok && live == nil && s.State != Progressing {
+				o.Status = s
+			}
 			switch o.Status.State {
 			case Failed:
 				t.blame(&o)
@@ -277,9 +328,6 @@ func (t *tracker) judge() (*Report, bool) {
 func (t *tracker) status(live *unstructured.Unstructured) Status {
 	s := Compute(live)
 	if t.opts.Condition == nil || live == nil {
-		if live != nil && live.GetKind() == "Job" && s.State == Absent {
-			return ready("gone after it completed")
-		}
 		return s
 	}
 	if s.State == Failed {
@@ -299,9 +347,16 @@ func (t *tracker) blame(o *Outcome) bool {
 	if o.Live == nil || !hasPods(o.ID.Kind) {
 		return false
 	}
+	if trouble, ok := t.warned[string(o.Live.GetUID())]; ok && trouble.Urgency == Doomed {
+		o.Trouble = trouble
+		return true
+	}
 	counts := false
 	for _, pod := range t.podsOf(o.Live) {
 		trouble := podTrouble(object{pod.Object})
+		if w, ok := t.warned[string(pod.GetUID())]; ok && trouble.Urgency == None && starting(pod) {
+			trouble = w
+		}
 		if trouble.Urgency == None {
 			continue
 		}
@@ -314,6 +369,16 @@ func (t *tracker) blame(o *Outcome) bool {
 	}
 	// A Job has a rule of its own for how often its pods may fail.
 	return counts && !(o.ID.Kind == "Job" && o.Trouble.Urgency != Hold && o.Trouble.Reason != "ImagePullBackOff" && o.Trouble.ExitCode >= 0)
+}
+
+// starting reports whether a pod's containers wait for what they need.
+func starting(pod *unstructured.Unstructured) bool {
+	for _, c := range (object{pod.Object}).list("status", "containerStatuses") {
+		if c.str("state", "waiting", "reason") == "ContainerCreating" {
+			return true
+		}
+	}
+	return false
 }
 
 func btoi(b bool) int {
@@ -329,7 +394,7 @@ func (t *tracker) counts(pod *unstructured.Unstructured, trouble Trouble) bool {
 	case Doomed:
 		return true
 	case Restarts:
-		return trouble.Restarts > t.opts.Restarts || trouble.Reason == "CrashLoopBackOff" && trouble.Restarts >= t.opts.Restarts
+		return trouble.crashed(t.opts.Restarts)
 	case Hold:
 		key := string(pod.GetUID()) + trouble.Container + trouble.Reason
 		since, ok := t.held[key]
@@ -345,6 +410,9 @@ func (t *tracker) counts(pod *unstructured.Unstructured, trouble Trouble) bool {
 // podsOf lists the pods that a workload's present template made, newest first. Of a
 // Deployment these are the pods of its newest ReplicaSet: an old one may stay broken.
 func (t *tracker) podsOf(w *unstructured.Unstructured) []*unstructured.Unstructured {
+	if w.GetKind() == "Pod" {
+		return []*unstructured.Unstructured{w}
+	}
 	owner := w.GetUID()
 	if w.GetKind() == "Deployment" {
 		newest, rev := (*unstructured.Unstructured)(nil), ""

@@ -97,6 +97,7 @@ func (w *World) Cluster(a Auth, site Site) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.DefaultNamespace = a.namespace(env)
 	if w.clusters == nil {
 		w.clusters = map[string]*Cluster{}
 	}
@@ -151,6 +152,9 @@ func (w *World) Open(_ context.Context, site control.Target, module any) (view, 
 	c, err := w.Cluster(*m.authentication(), site)
 	if err != nil {
 		return nil, nil, modules.Failf("%v", err)
+	}
+	if a := m.authentication(); a.PersistConfig != nil && *a.PersistConfig {
+		c.warn("persist_config does nothing: tokens are not written back to the kubeconfig")
 	}
 	v := &View{cluster: c, site: site, check: site.Check(), diff: site.Diff()}
 	return v, &Target{v}, nil
