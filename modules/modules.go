@@ -82,6 +82,8 @@ type Diff struct {
 	After        string `json:"after"`
 	// Prepared replaces Before and After by a ready-made text.
 	Prepared string `json:"prepared,omitempty"`
+	// Dict says that Before and After are JSON dicts, which register stores as such.
+	Dict bool `json:"dict,omitempty"`
 }
 
 // A Failure is how a module says that a task failed. Any other error is the engine's

@@ -16,7 +16,7 @@ type Package struct {
 	// Names of the packages.
 	Name value.Value `orch:"required"`
 	// State of the packages: present, absent, latest, or another the manager's module knows.
-	State string `orch:"required"`
+	State string
 	// Package manager; auto takes the one the facts name.
 	Use string `orch:"default=auto"`
 	// Further arguments of the manager's module.
@@ -50,7 +50,9 @@ func (p *Package) Plan(ctx context.Context, v View) (plan, error) {
 	}
 	args := value.NewDict(4)
 	args.SetStr("name", p.Name)
-	args.SetStr("state", value.S(p.State))
+	if p.State != "" {
+		args.SetStr("state", value.S(p.State))
+	}
 	if p.More != nil {
 		for k, val := range p.More.All() {
 			if err := args.Set(k, val); err != nil {

@@ -150,6 +150,10 @@ type FetchOut struct {
 func (f *Fetch) Plan(ctx context.Context, v View) (plan, error) {
 	out := &FetchOut{}
 	p := plan{Out: out}
+	if v.Check() {
+		p.Skip = "check mode not (yet) supported for this module"
+		return p, nil
+	}
 	st, err := f.stat(ctx, v)
 	if err != nil {
 		return p, err

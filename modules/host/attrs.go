@@ -108,7 +108,7 @@ func (c *change) add(key string, before, after any) {
 }
 
 func (c *change) diff() *modules.Diff {
-	return &modules.Diff{Before: dictText(c.before), After: dictText(c.after)}
+	return &modules.Diff{Before: dictText(c.before), After: dictText(c.after), Dict: true}
 }
 
 // dictText is a dict as Ansible's default callback prints it in a diff.

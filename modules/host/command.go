@@ -110,6 +110,14 @@ func (c *Command) Plan(ctx context.Context, v modules.View) (plan, error) {
 			}
 		}
 	}
+	if c.Chdir != "" && strings.Contains(run[0], "/") && !path.IsAbs(run[0]) {
+		// A relative program is one of the folder the command runs in.
+		dir := c.Chdir
+		if err := expand(ctx, v, &dir); err != nil {
+			return plan{}, err
+		}
+		run[0] = path.Join(dir, run[0])
+	}
 	p, err := c.plan(ctx, v, out, modules.Command{Argv: run})
 	if c.Executable != "" {
 		p.Warnings = append(p.Warnings, fmt.Sprintf("As of Ansible 2.4, the parameter 'executable' is no longer supported with the 'command' module. Not using '%s'.", c.Executable))

@@ -233,6 +233,9 @@ func (c *Copy) one(ctx context.Context, v modules.View, it item, dest string, mk
 }
 
 func (c *Copy) write(ctx context.Context, t modules.Target, w *rewrite, it item, mkdirs, link bool, out *CopyOut) (bool, error) {
+	if out.Src == "" { // a result of a change has one; there is no copy on the host to name
+		out.Src = c.OriginalBasename
+	}
 	if mkdirs {
 		dirs := c.FileArgs
 		dirs.Mode = c.DirectoryMode

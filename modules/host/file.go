@@ -35,6 +35,10 @@ type File struct {
 	AccessTime string
 	// Format of access_time.
 	AccessTimeFormat string `orch:"default=%Y%m%d%H%M.%S"`
+	// Only say whether the file looks binary; for actions of others.
+	DiffPeek *bool `orch:"name=_diff_peek"`
+	// Name the file gets in a folder; for actions of others.
+	OriginalBasename string `orch:"name=_original_basename"`
 	FileArgs
 }
 
@@ -43,6 +47,8 @@ type FileOut struct {
 	Path string `json:"path,omitempty"`
 	Dest string `json:"dest,omitempty"`
 	Src  string `json:"src,omitempty"`
+	// AppearsBinary is the answer to _diff_peek.
+	AppearsBinary *bool `json:"appears_binary,omitempty"`
 	PathInfo
 }
 
@@ -73,6 +79,12 @@ func (f *File) Plan(ctx context.Context, v modules.View) (plan, error) {
 		prev = stateOf(now)
 	}
 	out.Path = f.Path
+	if f.DiffPeek != nil {
+		data, err := readFile(ctx, v, f.Path)
+		binary := isBinary(data)
+		out.AppearsBinary = &binary
+		return p, err
+	}
 	switch f.State {
 	case "absent":
 		err = f.absent(&p, prev)
@@ -111,11 +123,15 @@ func (f *File) prepare(ctx context.Context, v modules.View) (err error) {
 			return err
 		}
 	}
-	if f.State != "link" && f.State != "absent" && f.Src != "" {
+	name := f.OriginalBasename
+	if name == "" && f.Src != "" {
+		name = path.Base(f.Src)
+	}
+	if f.State != "link" && f.State != "absent" && name != "" {
 		if fi, err := stat(ctx, v, f.Path); err != nil {
 			return err
 		} else if fi != nil && fi.Mode.IsDir() {
-			f.Path = path.Join(f.Path, path.Base(f.Src))
+			f.Path = path.Join(f.Path, name)
 		}
 	}
 	if len(f.Path) > 1 {

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"orch/modules"
 	"orch/playbook/pyre"
@@ -54,7 +55,7 @@ type Find struct {
 	Mode modules.Mode
 	// The permissions exactly, not only some of them.
 	ExactMode bool `orch:"default=true"`
-	// Encoding of the files contains reads: utf-8 or latin-1.
+	// Encoding of the files contains reads; beyond utf-8 and latin-1 the host's iconv must know it.
 	Encoding string
 	// Stop after this many.
 	Limit *int
@@ -143,7 +144,14 @@ func (f *Find) Plan(ctx context.Context, v modules.View) (plan, error) {
 			out.Msg = "Not all paths examined, check warnings for details"
 			continue
 		}
-		if err := w.walk(ctx, path.Clean(root), 1, nil); err != nil {
+		err = w.walk(ctx, path.Clean(root), 1, nil)
+		var skip *unreadable
+		switch {
+		case errors.As(err, &skip):
+			out.SkippedPaths[root] = skip.msg
+			p.Warnings = append(p.Warnings, fmt.Sprintf("Skipped '%s' path due to this access issue: %s\n", root, skip.msg))
+			out.Msg = "Not all paths examined, check warnings for details"
+		case err != nil:
 			return p, err
 		}
 	}
@@ -204,7 +212,8 @@ func (w *finder) walk(ctx context.Context, dir string, depth int, parents [][2]u
 			return err
 		}
 	}
-	if !w.Recurse || w.Depth != nil && *w.Depth > 0 && depth >= *w.Depth {
+	// As in Ansible, what is just below the depth is still looked at, and counted.
+	if !w.Recurse || w.Depth != nil && *w.Depth > 0 && depth > *w.Depth {
 		return nil
 	}
 	for _, e := range dirs {
@@ -332,17 +341,63 @@ func (w *finder) permitted(e modules.FileInfo) (bool, error) {
 	return have&bits != 0, nil
 }
 
-// holds reads a file for contains; one that cannot be read does not hold it.
+// An unreadable ends the search of a folder: the encoding of a file in it is not the one
+// that was given.
+type unreadable struct{ msg string }
+
+// Error implements error.
+func (u *unreadable) Error() string { return u.msg }
+
+// decode reads a file's text. What is neither UTF-8 nor Latin-1 is left to iconv(1).
+func (w *finder) decode(ctx context.Context, p string) (string, error) {
+	encoding := w.Encoding
+	if encoding == "" {
+		encoding = `None (default determined by the Python built-in function "open")`
+	}
+	bad := &unreadable{fmt.Sprintf("Failed to read the file %s due to an encoding error. current encoding: %s", p, encoding)}
+	switch strings.ReplaceAll(strings.ToLower(w.Encoding), "_", "-") {
+	case "", "utf-8", "utf8", "ascii", "us-ascii":
+		data, err := w.v.ReadFile(ctx, p)
+		if err == nil && !utf8.Valid(data) {
+			return "", bad
+		}
+		return string(data), err
+	case "latin-1", "latin1", "iso-8859-1":
+		data, err := w.v.ReadFile(ctx, p)
+		text := make([]rune, len(data))
+		for i, c := range data {
+			text[i] = rune(c)
+		}
+		return string(text), err
+	}
+	o, err := w.v.Query(ctx, "iconv", "-f", w.Encoding, "-t", "UTF-8", p)
+	switch {
+	case err != nil:
+		return "", modules.Failf("encoding %q needs iconv on the host: %s", w.Encoding, err)
+	case o.RC != 0 && (strings.Contains(o.Stderr, "not supported") || strings.Contains(o.Stderr, "failed to start conversion")):
+		return "", &unreadable{"unknown encoding: " + w.Encoding}
+	case o.RC != 0:
+		return "", bad
+	}
+	return o.Stdout, nil
+}
+
+// holds reads a file for contains; one that may not be read does not hold it.
 func (w *finder) holds(ctx context.Context, p string) (bool, error) {
-	data, err := w.v.ReadFile(ctx, p)
-	if err != nil {
+	text, err := w.decode(ctx, p)
+	var skip *unreadable
+	var fail *modules.Failure
+	switch {
+	case errors.As(err, &skip), errors.As(err, &fail):
+		return false, err
+	case err != nil:
 		return false, nil
 	}
 	if w.ReadWholeFile {
-		m, err := search(w.contains, string(data))
+		m, err := search(w.contains, text)
 		return m != nil, err
 	}
-	for _, line := range splitLines(data) {
+	for _, line := range splitLines([]byte(text)) {
 		m, err := w.contains.Match(line)
 		if err != nil {
 			return false, modules.Failf("%s", err)

@@ -142,6 +142,9 @@ func (u *User) Plan(ctx context.Context, v modules.View) (plan, error) {
 	u = clone(u)
 	out := &UserOut{Name: u.Name, State: u.State}
 	p := plan{Out: out}
+	if err := expand(ctx, v, &u.Home, &u.Shell); err != nil {
+		return p, err
+	}
 	if u.Password != nil && strings.Trim(*u.Password, "*!xX") != "" && !strings.Contains(*u.Password, "$") && len(*u.Password) != 13 {
 		p.Warnings = append(p.Warnings, "The input password appears not to have been hashed. The 'password' argument must be encrypted for this module to work properly.")
 	}
