@@ -79,9 +79,25 @@ type SetStats struct {
 	// Names and values.
 	Data *value.Dict
 	// Keep them for this host instead of for the run.
-	PerHost bool
-	// Add to what is there instead of replacing it.
-	Aggregate bool `orch:"default=true"`
+	PerHost value.Value
+	// Add to what is there instead of replacing it; the default is yes.
+	Aggregate value.Value
+}
+
+// lenient reads a boolean as Ansible does where it is not strict: what is no word for yes
+// is no.
+func lenient(v value.Value, def bool) value.Bool {
+	switch v := v.(type) {
+	case nil, value.None:
+		return value.Bool(def)
+	case value.Bool:
+		return v
+	}
+	switch strings.ToLower(strings.TrimSpace(value.String(v))) {
+	case "y", "yes", "on", "1", "true", "t", "1.0":
+		return true
+	}
+	return false
 }
 
 // Plan implements modules.Module.
@@ -105,7 +121,7 @@ func (s *SetStats) Plan(ctx context.Context, v View) (plan, error) {
 			data.SetStr(key, val)
 		}
 	}
-	p.Out = dictOut{value.D("ansible_stats", value.D("data", data, "per_host", value.Bool(s.PerHost), "aggregate", value.Bool(s.Aggregate)))}
+	p.Out = dictOut{value.D("ansible_stats", value.D("data", data, "per_host", lenient(s.PerHost, false), "aggregate", lenient(s.Aggregate, true)))}
 	return p, nil
 }
 
