@@ -128,7 +128,7 @@ func (p *plain) word(word, code string) string { return p.o.paint(code, fmt.Spri
 // done prints a result, if there is something to say about it.
 func (p *plain) done(id int, host, label string, r run.Result, loop bool) {
 	t := p.tasks[id]
-	debug := t.Module == "ansible.builtin.debug" && r.Status == run.OK
+	debug := t.Module == "ansible.builtin.debug" && r.Status == run.OK && !r.Maybe && !r.NoLog
 	quiet := (r.Status == run.OK || r.Status == run.Skipped) && !r.Maybe && len(r.Warnings) == 0
 	if loop && r.Status != run.Unreachable {
 		return // the items said it
@@ -192,7 +192,7 @@ func (p *plain) summary(r run.Result, debug bool) string {
 	var titles []string
 	for _, s := range r.Steps {
 		switch {
-		case s.Changed, p.check && s.Effect == modules.Change:
+		case s.Changed && r.Status == run.Changed, p.check && s.Effect == modules.Change:
 			titles = append(titles, s.Title)
 		case p.check && s.Effect == modules.Maybe:
 			titles = append(titles, s.Title+"?")

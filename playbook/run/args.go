@@ -1,0 +1,217 @@
+package run
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"orch/playbook/jinja/value"
+	"orch/playbook/source"
+	"orch/playbook/template"
+	"orch/playbook/vars"
+)
+
+// arguments templates and decodes the task's arguments. Constant ones are decoded once;
+// every host gets a copy of the struct, as Plan may keep notes in it.
+func (w *work) arguments(scope *vars.Scope) (*value.Dict, any, source.Diagnostics, error) {
+	t := w.t
+	if t.constant {
+		t.once.Do(func() {
+			args, err := w.withDefaults(scope, t.args)
+			if err != nil {
+				t.diags.Errorf(t.src.Pos, "%v", err)
+				args = t.args
+			}
+			t.given = args
+			if t.spec != nil && !t.native() && err == nil {
+				t.decoded, t.diags = t.spec.Decode(args, t.at)
+			}
+		})
+		return t.given, clone(t.decoded), t.diags, nil
+	}
+	written := t.args
+	v, err := w.b.run.cfg.Templater.Value(w.ctx, written, scope)
+	if err != nil {
+		return nil, nil, nil, argsError(err)
+	}
+	args, ok := v.(*value.Dict)
+	if !ok {
+		return value.D("args", v), nil, nil, nil // Unknown as a whole
+	}
+	if args, err = w.splat(scope, args); err != nil {
+		return nil, nil, nil, err
+	}
+	if args, err = w.withDefaults(scope, args); err != nil {
+		return nil, nil, nil, err
+	}
+	args, _ = template.DropOmit(args).(*value.Dict)
+	if t.spec == nil || t.native() || holdsUnknown(args) {
+		return args, nil, nil, nil
+	}
+	module, diags := t.spec.Decode(args, t.at)
+	return args, module, diags, nil
+}
+
+// splat adds what args: "{{ … }}" gives; the task's own arguments win.
+func (w *work) splat(scope *vars.Scope, args *value.Dict) (*value.Dict, error) {
+	s := w.t.src.ArgsTemplate
+	if s == nil {
+		return args, nil
+	}
+	v, err := w.b.run.cfg.Templater.Value(w.ctx, s.Val, scope)
+	if err != nil {
+		return nil, err
+	}
+	if value.IsUnknown(v) {
+		return value.D("args", v), nil
+	}
+	more, ok := v.(*value.Dict)
+	if !ok {
+		return nil, &keywordError{s.Pos, fmt.Sprintf("invalid or malformed argument: '%s'", value.String(v))}
+	}
+	return merge(more, args), nil
+}
+
+// withDefaults puts module_defaults below args: those of groups, then the module's.
+func (w *work) withDefaults(scope *vars.Scope, args *value.Dict) (*value.Dict, error) {
+	if len(w.t.kw.moduleDefaults) == 0 {
+		return args, nil
+	}
+	base := value.NewDict(4)
+	own := value.NewDict(4)
+	for _, raw := range w.t.kw.moduleDefaults {
+		v, err := w.b.run.cfg.Templater.Value(w.ctx, raw, scope)
+		if err != nil {
+			return nil, fmt.Errorf("module_defaults: %w", err)
+		}
+		items := []value.Value{v}
+		if list, ok := v.(*value.List); ok {
+			items = list.Items
+		}
+		for _, item := range items {
+			d, ok := item.(*value.Dict)
+			if !ok {
+				return nil, fmt.Errorf("module_defaults must be a dictionary, not %s", item.Type())
+			}
+			for k, v := range d.All() {
+				defaults, ok := v.(*value.Dict)
+				if !ok {
+					continue
+				}
+				switch name := value.String(k); {
+				case strings.HasPrefix(name, "group/"):
+					if w.b.run.inGroup(strings.TrimPrefix(name, "group/"), w.t.module) {
+						base = merge(base, defaults)
+					}
+				case w.b.run.sameModule(name, w.t):
+					own = merge(own, defaults)
+				}
+			}
+		}
+	}
+	return merge(merge(base, own), args), nil
+}
+
+func (e *engine) sameModule(name string, t *task) bool {
+	if name == t.module || builtin+name == t.module {
+		return true
+	}
+	s, ok := e.cfg.Modules.Lookup(name, t.kw.collections)
+	return ok && s.Name == t.module
+}
+
+func (e *engine) inGroup(group, module string) bool {
+	for _, name := range e.cfg.ActionGroups[strings.TrimPrefix(group, builtin)] {
+		if name == module {
+			return true
+		}
+	}
+	return false
+}
+
+// merge makes a dict of low's and high's entries; high wins.
+func merge(low, high *value.Dict) *value.Dict {
+	if low.Len() == 0 {
+		return high
+	}
+	out := value.NewDict(low.Len() + high.Len())
+	for _, d := range []*value.Dict{low, high} {
+		for k, v := range d.All() {
+			_ = out.Set(k, v) // a key of a dict
+		}
+	}
+	return out
+}
+
+// clone copies the struct module points to.
+func clone(module any) any {
+	if module == nil {
+		return nil
+	}
+	v := reflect.New(reflect.TypeOf(module).Elem())
+	v.Elem().Set(reflect.ValueOf(module).Elem())
+	return v.Interface()
+}
+
+func holdsUnknown(v value.Value) bool {
+	switch v := v.(type) {
+	case value.Unknown:
+		return true
+	case *value.List:
+		for _, item := range v.Items {
+			if holdsUnknown(item) {
+				return true
+			}
+		}
+	case value.Tuple:
+		for _, item := range v {
+			if holdsUnknown(item) {
+				return true
+			}
+		}
+	case *value.Dict:
+		for _, item := range v.All() {
+			if holdsUnknown(item) {
+				return true
+			}
+		}
+	case *partial:
+		return true
+	}
+	return false
+}
+
+// environment merges the task's environment, later dicts over earlier ones.
+func (w *work) environment(scope *vars.Scope) (map[string]string, error) {
+	if len(w.t.kw.environment) == 0 {
+		return nil, nil
+	}
+	env := map[string]string{}
+	for _, raw := range w.t.kw.environment {
+		v, err := w.b.run.cfg.Templater.Value(w.ctx, raw, scope)
+		if err != nil {
+			return nil, fmt.Errorf("environment: %w", err)
+		}
+		items := []value.Value{v}
+		if list, ok := v.(*value.List); ok {
+			items = list.Items
+		}
+		for _, item := range items {
+			switch item := item.(type) {
+			case *value.Dict:
+				for k, v := range item.All() {
+					if !template.IsOmit(v) {
+						env[value.String(k)] = value.String(v)
+					}
+				}
+			case value.None, value.Unknown:
+			default:
+				if !template.IsOmit(item) && value.String(item) != "" {
+					return nil, fmt.Errorf("environment must be a dictionary, received %s (%s)", value.String(item), item.Type())
+				}
+			}
+		}
+	}
+	return env, nil
+}
+
