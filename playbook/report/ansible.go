@@ -25,6 +25,9 @@ type AnsibleOptions struct {
 	ShowArgs        bool // display_args_to_stdout
 	NoDeprecations  bool // deprecation_warnings = false
 	Pretty          *bool
+	// NoSystemWarnings and VerboseToStderr concern what only Ansible itself has to say:
+	// warnings about its installation, and its -v messages beside those of the callback.
+	NoSystemWarnings, VerboseToStderr bool
 	// Lines returns the lines of an author's file, for the excerpt below some failures.
 	Lines func(file string) []string
 }
