@@ -107,6 +107,7 @@ const crashingPod = `{apiVersion: v1, kind: Pod, metadata: {name: db-0, namespac
 func TestJudge(t *testing.T) {
 	set := `{apiVersion: apps/v1, kind: StatefulSet, metadata: {name: db, namespace: n, uid: w, generation: 1}, spec: {replicas: 3}, status: {observedGeneration: 1, readyReplicas: 1}}`
 	deploy := `{apiVersion: apps/v1, kind: Deployment, metadata: {name: web, namespace: n, uid: d, generation: 1, annotations: {deployment.kubernetes.io/revision: "2"}}, spec: {replicas: 1}, status: {observedGeneration: 1, replicas: 1}}`
+	serving := strings.Replace(deploy, "replicas: 1}}", "replicas: 1, updatedReplicas: 1, availableReplicas: 1}}", 1)
 	oldSet := `{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-1, namespace: n, uid: w, annotations: {deployment.kubernetes.io/revision: "1"}, ownerReferences: [{uid: d, controller: true}]}}`
 	newSet := `{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: web-2, namespace: n, uid: w2, annotations: {deployment.kubernetes.io/revision: "2"}, ownerReferences: [{uid: d, controller: true}]}}`
 	event := func(uid, reason, message string) string {
@@ -114,6 +115,10 @@ func TestJudge(t *testing.T) {
 			`, message: '` + message + `', lastTimestamp: "` + time.Now().UTC().Format(time.RFC3339) + `"}`
 	}
 	creating := `{apiVersion: v1, kind: Pod, metadata: {name: db-0, namespace: n, uid: p, ownerReferences: [{uid: w, controller: true}]}, status: {phase: Pending, containerStatuses: [{name: db, state: {waiting: {reason: ContainerCreating}}}]}}`
+	running := func(ago time.Duration, probe string) string {
+		return `{apiVersion: v1, kind: Pod, metadata: {name: one, namespace: n, uid: p}, spec: {containers: [{name: a` + probe + `}]}, status: {phase: Running,
+		  conditions: [{type: Ready, status: "True"}], containerStatuses: [{name: a, ready: true, state: {running: {startedAt: "` + time.Now().Add(-ago).UTC().Format(time.RFC3339) + `"}}}]}}`
+	}
 	barePod := `{apiVersion: v1, kind: Pod, metadata: {name: one, namespace: n, uid: p}, status: {phase: Pending, conditions: [{type: PodScheduled, status: "False", reason: Unschedulable, message: no room}]}}`
 	for _, c := range []struct {
 		name          string
@@ -129,6 +134,10 @@ func TestJudge(t *testing.T) {
 		{"a controller that tries again", 1, 0, []string{set, event("w", "FailedCreate", "timeout")}, "progressing", " Unavailable"},
 		{"a volume that may come", 1, 0, []string{set, creating, event("p", "FailedMount", "secret \"s\" not found")}, "progressing", " Unavailable"},
 		{"a volume that does not come", 1, HoldFor, []string{set, creating, event("p", "FailedMount", "secret \"s\" not found")}, "failed", " FailedMount secret"},
+		{"a start that nothing vouches for", 1, 0, []string{running(0, "")}, "progressing", " Settling"},
+		{"a crash its owner has not heard of", 1, 0, []string{serving, newSet, strings.ReplaceAll(strings.ReplaceAll(crashingPod, "uid: w", "uid: w2"), "restartCount: 1", "restartCount: 0")}, "progressing", " Settling"},
+		{"a start with a probe", 1, 0, []string{running(0, ", readinessProbe: {tcpSocket: {port: 1}}")}, "ready", ""},
+		{"a container that has run for a while", 1, 0, []string{running(3*time.Second, "")}, "ready", ""},
 		{"no room, for a moment", 1, 0, []string{barePod}, "progressing", " Unschedulable"},
 		{"no room", 1, HoldFor, []string{barePod}, "failed", " Unschedulable no room"},
 	} {

@@ -72,7 +72,7 @@ func (v *View) wait(ctx context.Context, items []*item, o Wait) (*Report, error)
 	if err := t.watchAll(ctx); err != nil {
 		return nil, err
 	}
-	tick := time.NewTicker(time.Second) // for graces that run out without an event
+	tick := time.NewTicker(250 * time.Millisecond) // for graces that run out without an event
 	defer tick.Stop()
 	said := ""
 	for {
@@ -309,6 +309,9 @@ func (t *tracker) judge() (*Report, bool) {
 			if s, ok := t.gone[it.id.same()]; ok && live == nil && s.State != Progressing {
 				o.Status = s
 			}
+			if o.Status.State == Ready && t.settling(live) {
+				o.Status = progressing("Settling", "its containers have just started and no readiness probe vouches for them")
+			}
 			switch o.Status.State {
 			case Failed:
 				t.blame(&o)
@@ -369,6 +372,40 @@ func (t *tracker) blame(o *Outcome) bool {
 	}
 	// A Job has a rule of its own for how often its pods may fail.
 	return counts && !(o.ID.Kind == "Job" && o.Trouble.Urgency != Hold && o.Trouble.Reason != "ImagePullBackOff" && o.Trouble.ExitCode >= 0)
+}
+
+// Settle is how long a container without a readiness probe must have run to be believed.
+// The API server counts it as available from its first moment, so one that crashes at
+// its start makes a rollout look complete for an instant. Start times are whole seconds,
+// so this is 1 s at least.
+const Settle = 2 * time.Second
+
+// settling reports whether a workload is ready only because its containers have not had
+// the time to crash.
+func (t *tracker) settling(live *unstructured.Unstructured) bool {
+	if live == nil || !hasPods(live.GetKind()) || live.GetKind() == "Job" || (object{live.Object}).flag("spec", "paused") {
+		return false
+	}
+	for _, pod := range t.podsOf(live) {
+		o := object{pod.Object}
+		if phase := o.str("status", "phase"); phase != "Running" && phase != "Pending" {
+			continue // evicted pods may lie about
+		}
+		for _, c := range o.list("status", "containerStatuses") {
+			if _, probe := probeGrace(o, c.str("name")); probe != "" {
+				continue
+			}
+			if !c.has("state", "running") {
+				return true // its owner counts it still, the pod knows better
+			}
+			started, err := time.Parse(time.RFC3339, c.str("state", "running", "startedAt"))
+			// A start in the future is another clock's: nothing is known then.
+			if age := time.Since(started); err == nil && age < Settle && age > -Settle {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // starting reports whether a pod's containers wait for what they need.

@@ -1,0 +1,295 @@
+package kube
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	"sigs.k8s.io/yaml"
+
+	"orch/modules"
+	"orch/modules/control"
+	"orch/modules/schema"
+	"orch/playbook/jinja/value"
+)
+
+// A lab is a namespace of the real cluster and a world whose requests are counted.
+type lab struct {
+	*counter
+	t          *testing.T
+	folder, ns string
+	kubeconfig string
+	world      *World
+	admin      *Cluster
+}
+
+// A counter keeps what is asked of the API server.
+type counter struct {
+	mu   sync.Mutex
+	seen []string
+}
+
+type counted struct {
+	c    *counter
+	next http.RoundTripper
+}
+
+func (c counted) RoundTrip(r *http.Request) (*http.Response, error) {
+	c.c.mu.Lock()
+	c.c.seen = append(c.c.seen, r.Method+" "+r.URL.RequestURI())
+	c.c.mu.Unlock()
+	return c.next.RoundTrip(r)
+}
+
+// requests returns and forgets what was asked and what of it wrote.
+func (c *counter) requests() (all, writes []string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, r := range c.seen {
+		if !strings.HasPrefix(r, "GET ") && !strings.Contains(r, "dryRun=All") {
+			writes = append(writes, r)
+		}
+	}
+	all, c.seen = c.seen, nil
+	return all, writes
+}
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	folder := os.Getenv("ORCH_CLUSTER")
+	if folder == "" {
+		t.Skip("ORCH_CLUSTER is not set: there is no cluster to test with")
+	}
+	l := &lab{
+		counter: &counter{}, t: t, folder: folder, kubeconfig: filepath.Join(folder, "admin.kubeconfig"),
+		ns: fmt.Sprintf("kube-%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), time.Now().UnixNano()%1e6),
+	}
+	l.world = &World{Dial: func(config *rest.Config) (*Cluster, error) {
+		config = rest.CopyConfig(config)
+		config.Wrap(func(next http.RoundTripper) http.RoundTripper { return counted{l.counter, next} })
+		return Connect(config)
+	}}
+	config, err := clientcmd.BuildConfigFromFlags("", l.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.QPS = -1
+	if l.admin, err = Connect(config); err != nil {
+		t.Fatal(err)
+	}
+	spaces := l.admin.Typed.CoreV1().Namespaces()
+	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: l.ns}}
+	if _, err := spaces.Create(t.Context(), space, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = spaces.Delete(context.Background(), l.ns, metav1.DeleteOptions{}) })
+	return l
+}
+
+// A labSite is the engine as far as the modules look at it.
+type labSite struct {
+	control.Target
+	o     modules.Options
+	files map[string]string
+}
+
+func (s *labSite) Var(string) (value.Value, bool, error) { return nil, false, nil }
+func (s *labSite) Check() bool                           { return s.o.Check }
+func (s *labSite) Diff() bool                            { return s.o.Diff }
+func (s *labSite) Emit(string)                           {}
+func (s *labSite) Find(_, name string) (string, error)   { return name, nil }
+
+func (s *labSite) ReadFile(path string, _ bool) ([]byte, error) { return []byte(s.files[path]), nil }
+
+func (s *labSite) Render(_ context.Context, r control.Render) (value.Value, error) {
+	return value.S(s.files[r.Path]), nil
+}
+
+// A did is what became of a task.
+type did struct {
+	modules.Result
+	out map[string]any
+}
+
+func (d did) text() string {
+	text, _ := json.Marshal(d.Result)
+	return string(text) + string(d.Result.Out)
+}
+
+// run runs a task as a playbook would; NS in args is the lab's namespace.
+func (l *lab) run(o modules.Options, module, args string) did {
+	l.t.Helper()
+	var given map[string]any
+	if err := yaml.Unmarshal([]byte(strings.ReplaceAll(args, "NS", l.ns)), &given); err != nil {
+		l.t.Fatalf("%v in\n%s", err, args)
+	}
+	given["kubeconfig"] = l.kubeconfig
+	text, err := json.Marshal(given)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	v, err := value.FromJSON(text)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, spec := range schema.Describe(schema.Table{World: schema.Cluster, Entries: Modules(), Source: Source}) {
+		if spec.Short() != module {
+			continue
+		}
+		m, diags := spec.Decode(v.(*value.Dict), nil)
+		if m == nil {
+			l.t.Fatalf("%s: %v", module, diags)
+		}
+		site := &labSite{o: o}
+		view, target, err := l.world.Open(l.t.Context(), site, m)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		res, err := spec.Run(l.t.Context(), m, view, target, o)
+		if err != nil {
+			l.t.Fatalf("%s: %v", module, err)
+		}
+		d := did{Result: res}
+		_ = json.Unmarshal(res.Out, &d.out)
+		return d
+	}
+	l.t.Fatalf("no module %s", module)
+	return did{}
+}
+
+// do runs a task that must end well, and says whether it changed something.
+func (l *lab) do(module, args string, changed bool) did {
+	l.t.Helper()
+	d := l.run(modules.Options{Diff: true}, module, args)
+	if d.Failure != nil {
+		l.t.Fatalf("%s failed: %s\n%s", module, d.Failure.Msg, args)
+	}
+	if d.Changed != changed {
+		l.t.Fatalf("%s: changed is %v\n%s\n%s", module, d.Changed, args, d.text())
+	}
+	return d
+}
+
+// fails runs a task that must fail with every one of words in its message.
+func (l *lab) fails(module, args string, words ...string) did {
+	l.t.Helper()
+	d := l.run(modules.Options{Diff: true}, module, args)
+	if d.Failure == nil {
+		l.t.Fatalf("%s did not fail\n%s", module, args)
+	}
+	for _, w := range words {
+		if !strings.Contains(d.Failure.Msg, w) {
+			l.t.Errorf("the failure has no %q:\n%s", w, d.Failure.Msg)
+		}
+	}
+	return d
+}
+
+// at reads a field of a result by its path.
+func (d did) at(path ...string) any {
+	var v any = d.out
+	for _, p := range path {
+		m, _ := v.(map[string]any)
+		v = m[p]
+	}
+	return v
+}
+
+var appOnce struct {
+	sync.Once
+	err error
+}
+
+// app is the image of testdata/app, in the cluster's registry.
+func (l *lab) app() string {
+	l.t.Helper()
+	appOnce.Do(func() { appOnce.err = pushApp(l.folder, l.t.TempDir()) })
+	if appOnce.err != nil {
+		l.t.Fatal(appOnce.err)
+	}
+	return "lab/kube-app:1"
+}
+
+func pushApp(folder, tmp string) error {
+	addr, err := os.ReadFile(filepath.Join(folder, "registry.addr"))
+	if err != nil {
+		return err
+	}
+	bin := filepath.Join(tmp, "app")
+	if out, err := exec.Command("gcc", "-Os", "-static", "-s", "-o", bin, "testdata/app/app.c").CombinedOutput(); err != nil {
+		return fmt.Errorf("gcc: %w: %s", err, out)
+	}
+	program, err := os.ReadFile(bin)
+	if err != nil {
+		return err
+	}
+	var layer bytes.Buffer
+	w := tar.NewWriter(&layer)
+	_ = w.WriteHeader(&tar.Header{Name: "app", Mode: 0o755, Size: int64(len(program))})
+	_, _ = w.Write(program)
+	_ = w.Close()
+	base := "http://" + strings.TrimSpace(string(addr)) + "/v2/lab/kube-app/"
+	sum := func(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
+	config := fmt.Appendf(nil, `{"architecture":"amd64","os":"linux","config":{"Entrypoint":["/app"]},"rootfs":{"type":"layers","diff_ids":[%q]}}`, sum(layer.Bytes()))
+	for _, blob := range [][]byte{layer.Bytes(), config} {
+		resp, err := http.Post(base+"blobs/uploads/", "", nil)
+		if err != nil {
+			return err
+		}
+		resp.Body.Close()
+		to, err := resp.Location()
+		if err != nil {
+			return err
+		}
+		q := to.Query()
+		q.Set("digest", sum(blob))
+		to.RawQuery = q.Encode()
+		if err := put(to.String(), "application/octet-stream", blob); err != nil {
+			return err
+		}
+	}
+	const docker = "application/vnd.docker."
+	manifest := fmt.Appendf(nil, `{"schemaVersion":2,"mediaType":%q,"config":{"mediaType":%q,"size":%d,"digest":%q},"layers":[{"mediaType":%q,"size":%d,"digest":%q}]}`,
+		docker+"distribution.manifest.v2+json", docker+"container.image.v1+json", len(config), sum(config),
+		docker+"image.rootfs.diff.tar", layer.Len(), sum(layer.Bytes()))
+	for _, tag := range []string{"1", "2"} {
+		if err := put(base+"manifests/"+tag, docker+"distribution.manifest.v2+json", manifest); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func put(url, kind string, body []byte) error {
+	req, err := http.NewRequest(http.MethodPut, url, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Content-Type", kind)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusCreated {
+		text, _ := io.ReadAll(resp.Body)
+		return fmt.Errorf("put %s: %s: %s", url, resp.Status, text)
+	}
+	return nil
+}
