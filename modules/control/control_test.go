@@ -228,7 +228,7 @@ func TestFetch(t *testing.T) {
 		}
 		return res
 	}
-	f := &Fetch{Src: "/etc/app.conf", Dest: dir, FailOnMissing: true, ValidateChecksum: true}
+	f := &Fetch{Src: value.S("/etc/app.conf"), Dest: value.S(dir), FailOnMissing: true, ValidateChecksum: true}
 	s.check = true
 	if res := entry(f, modules.Options{Check: true}); !res.Skipped || len(h.Did) != 0 {
 		t.Errorf("check: %+v, did %q", res, h.Did)
@@ -243,14 +243,14 @@ func TestFetch(t *testing.T) {
 	if res := entry(f, modules.Options{}); res.Changed {
 		t.Errorf("second: %+v", res)
 	}
-	flat := &Fetch{Src: "/etc/app.conf", Dest: dir + "/flat/", Flat: true, FailOnMissing: true, ValidateChecksum: true}
+	flat := &Fetch{Src: value.S("/etc/app.conf"), Dest: value.S(dir + "/flat/"), Flat: true, FailOnMissing: true, ValidateChecksum: true}
 	if entry(flat, modules.Options{}); !exists(filepath.Join(dir, "flat/app.conf")) {
 		t.Error("flat: no file")
 	}
-	if res := entry(&Fetch{Src: "/nothing", Dest: dir, FailOnMissing: true}, modules.Options{}); res.Failure == nil {
+	if res := entry(&Fetch{Src: value.S("/nothing"), Dest: value.S(dir), FailOnMissing: true}, modules.Options{}); res.Failure == nil {
 		t.Error("a missing file is no failure")
 	}
-	if res := entry(&Fetch{Src: "/nothing", Dest: dir}, modules.Options{}); res.Failure != nil || res.Msg == "" {
+	if res := entry(&Fetch{Src: value.S("/nothing"), Dest: value.S(dir)}, modules.Options{}); res.Failure != nil || res.Msg == "" {
 		t.Errorf("ignored: %+v", res)
 	}
 }

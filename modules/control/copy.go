@@ -30,7 +30,7 @@ type Copy struct {
 	// Text to write, instead of src; a dict or list is written as JSON.
 	Content value.Value
 	// File on the host, or a folder to put it in.
-	Dest string `orch:"required,path"`
+	Dest string `orch:"path"`
 	// Keep a copy of what is replaced.
 	Backup bool
 	// Replace a file whose content differs; otherwise only make what is missing.
@@ -57,6 +57,8 @@ func (c *Copy) Validate() error {
 	switch {
 	case c.Src == "" && c.Content == nil:
 		return errors.New("src (or content) is required")
+	case c.Dest == "":
+		return errors.New("dest is required")
 	case c.Src != "" && c.Content != nil:
 		return errors.New("src and content are mutually exclusive")
 	case c.Content != nil && strings.HasSuffix(c.Dest, "/"):

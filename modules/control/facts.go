@@ -77,7 +77,7 @@ func boolWord(v value.Value) value.Value {
 // SetStats adds to the statistics a run ends with.
 type SetStats struct {
 	// Names and values.
-	Data *value.Dict
+	Data value.Value
 	// Keep them for this host instead of for the run.
 	PerHost value.Value
 	// Add to what is there instead of replacing it; the default is yes.
@@ -104,8 +104,12 @@ func lenient(v value.Value, def bool) value.Bool {
 func (s *SetStats) Plan(ctx context.Context, v View) (plan, error) {
 	data := value.NewDict(4)
 	p := plan{}
-	if s.Data != nil {
-		for k, val := range s.Data.All() {
+	given, ok := s.Data.(*value.Dict)
+	if s.Data != nil && !ok {
+		return p, modules.Failf("The 'data' option needs to be a dictionary/hash")
+	}
+	if given != nil {
+		for k, val := range given.All() {
 			name, err := v.Template(ctx, k)
 			if err != nil {
 				return plan{}, err

@@ -81,7 +81,7 @@ func execute(ctx context.Context, t Target, argv ...string) (rc int, stdout, std
 // Script runs a script of the controller on the host.
 type Script struct {
 	// The script (a path, or a name in the files folders) and its arguments, as for a shell.
-	Cmd string `orch:"required,alias=_raw_params"`
+	Cmd string `orch:"alias=_raw_params"`
 	// Do not run if this file exists.
 	Creates string `orch:"path"`
 	// Do not run unless this file exists.
@@ -96,6 +96,9 @@ type Script struct {
 
 // Validate implements modules.Validator.
 func (s *Script) Validate() error {
+	if strings.TrimSpace(s.Cmd) == "" {
+		return errors.New("one of the following is required: _raw_params, cmd")
+	}
 	if s.Chdir != "" && !filepath.IsAbs(s.Chdir) {
 		return fmt.Errorf("chdir %s must be an absolute path for a Unix-aware remote node", s.Chdir)
 	}
@@ -124,9 +127,9 @@ func (s *Script) Plan(_ context.Context, v View) (plan, error) {
 // Fetch copies a file of the host to the controller.
 type Fetch struct {
 	// File on the host.
-	Src string `orch:"required,path"`
+	Src value.Value
 	// Folder on the controller: the file goes to dest/HOST/src, or with flat to dest itself.
-	Dest string `orch:"required,path"`
+	Dest value.Value
 	// Do not make a path of host and src; a dest ending in a slash is a folder.
 	Flat bool
 	// Fail when there is no such file.
@@ -134,6 +137,22 @@ type Fetch struct {
 	// Compare the checksum of what arrived.
 	ValidateChecksum bool `orch:"default=true"`
 }
+
+// Validate implements modules.Validator.
+func (f *Fetch) Validate() error {
+	for name, v := range map[string]value.Value{"source": f.Src, "dest": f.Dest} {
+		if _, ok := v.(value.Str); v != nil && !ok {
+			return fmt.Errorf("Invalid type supplied for %s option, it must be a string", name) //nolint:staticcheck // Ansible's words
+		}
+	}
+	if f.Src == nil || f.Dest == nil {
+		return errors.New("src and dest are required")
+	}
+	return nil
+}
+
+func (f *Fetch) src() string  { return value.String(f.Src) }
+func (f *Fetch) dest() string { return value.String(f.Dest) }
 
 // FetchOut is the result of fetch.
 type FetchOut struct {
@@ -155,6 +174,12 @@ func (f *Fetch) Plan(ctx context.Context, v View) (plan, error) {
 		return p, nil
 	}
 	st, err := f.stat(ctx, v)
+	var fail *modules.Failure
+	if errors.As(err, &fail) && !f.FailOnMissing {
+		out.File, out.Msg = f.src(), fail.Msg+", ignored"
+		p.Msg = out.Msg
+		return p, nil
+	}
 	if err != nil {
 		return p, err
 	}
@@ -166,7 +191,7 @@ func (f *Fetch) Plan(ctx context.Context, v View) (plan, error) {
 		missing = "remote file is a directory, fetch cannot work on directories"
 	}
 	if missing != "" {
-		out.File, out.Msg = f.Src, missing
+		out.File, out.Msg = f.src(), missing
 		if f.FailOnMissing {
 			return p, modules.Failf("%s", missing)
 		}
@@ -202,7 +227,7 @@ type fetchStat struct {
 }
 
 func (f *Fetch) stat(ctx context.Context, v View) (fetchStat, error) {
-	res, err := v.Plan(ctx, "ansible.builtin.stat", &host.Stat{Path: f.Src, Follow: true, GetChecksum: true, ChecksumAlgorithm: "sha1"})
+	res, err := v.Plan(ctx, "ansible.builtin.stat", &host.Stat{Path: f.src(), Follow: true, GetChecksum: true, ChecksumAlgorithm: "sha1"})
 	if err != nil {
 		return fetchStat{}, err
 	}
@@ -213,10 +238,10 @@ func (f *Fetch) stat(ctx context.Context, v View) (fetchStat, error) {
 		Stat fetchStat `json:"stat"`
 	}
 	if err := json.Unmarshal(res.Out, &out); err != nil {
-		return fetchStat{}, fmt.Errorf("stat of %s: %w", f.Src, err)
+		return fetchStat{}, fmt.Errorf("stat of %s: %w", f.src(), err)
 	}
 	if out.Stat.Exists && !out.Stat.IsDir && !out.Stat.Readable {
-		return out.Stat, modules.Failf("file is not readable: %s", f.Src)
+		return out.Stat, modules.Failf("file is not readable: %s", f.src())
 	}
 	return out.Stat, nil
 }
@@ -224,7 +249,7 @@ func (f *Fetch) stat(ctx context.Context, v View) (fetchStat, error) {
 // place is the file on the controller. What the host says of the path cannot lead out of
 // dest.
 func (f *Fetch) place(v View, src string) (string, error) {
-	dest := f.Dest
+	dest := f.dest()
 	if !filepath.IsAbs(dest) {
 		base, ok, err := v.Var("playbook_dir")
 		if err != nil {
@@ -235,15 +260,31 @@ func (f *Fetch) place(v View, src string) (string, error) {
 		}
 	}
 	if f.Flat {
-		if strings.HasSuffix(f.Dest, "/") {
-			return filepath.Join(dest, filepath.Base(src)), nil
-		}
-		return filepath.Clean(dest), nil
+		return f.flat(dest, src)
 	}
 	root := filepath.Join(dest, v.Host())
 	full := filepath.Join(root, src)
 	if !strings.HasPrefix(full, root+"/") {
 		return "", modules.Failf("Detected directory traversal, expected to be contained in '%s' but got '%s'", root, full)
+	}
+	return full, nil
+}
+
+// flat is the file itself; a dest that ends in a slash is a folder.
+func (f *Fetch) flat(dest, src string) (string, error) {
+	isDir := func(p string) bool {
+		fi, err := os.Stat(p)
+		return err == nil && fi.IsDir()
+	}
+	if !strings.HasSuffix(f.dest(), "/") {
+		if isDir(dest) {
+			return "", modules.Failf("dest is an existing directory, use a trailing slash if you want to fetch src into that directory")
+		}
+		return filepath.Clean(dest), nil
+	}
+	full := filepath.Join(dest, filepath.Base(src))
+	if isDir(full) {
+		return "", modules.Failf("calculated dest '%s' is an existing directory, use another path that does not point to an existing directory", full)
 	}
 	return full, nil
 }

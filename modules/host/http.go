@@ -240,6 +240,11 @@ func requestFailure(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
+		var cert *tls.CertificateVerificationError
+		if at, bad := url.Parse(u.URL); bad == nil && errors.As(err, &cert) {
+			return modules.Failf("Failed to validate the SSL certificate for %s. Make sure your managed systems have a valid CA certificate installed. "+
+				"The exception msg was: certificate verify failed: %s", at.Host, cert.Err)
+		}
 	}
 	return modules.Failf("Request failed: <urlopen error %s>", err)
 }

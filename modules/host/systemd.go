@@ -179,7 +179,21 @@ func (s *Systemd) mask(p *plan, ctl []string, out *SystemdOut) {
 	if masked {
 		verb = "unmask"
 	}
-	p.Steps = append(p.Steps, command(verb+" "+s.Name, append(ctl, verb, s.Name)...))
+	p.Steps = append(p.Steps, explained(command(verb+" "+s.Name, append(ctl, verb, s.Name)...), "Failed to "+verb+" service: "))
+}
+
+// explained puts words before the command's own when a step fails.
+func explained(s step, words string) step {
+	do := s.Do
+	s.Do = func(ctx context.Context, t modules.Target) (bool, error) {
+		changed, err := do(ctx, t)
+		var f *modules.Failure
+		if errors.As(err, &f) {
+			f.Msg = words + f.Msg
+		}
+		return changed, err
+	}
+	return s
 }
 
 func (s *Systemd) enable(ctx context.Context, v modules.View, p *plan, ctl []string, out *SystemdOut) error {
@@ -198,7 +212,7 @@ func (s *Systemd) enable(ctx context.Context, v modules.View, p *plan, ctl []str
 	if *s.Enabled {
 		verb = "enable"
 	}
-	p.Steps = append(p.Steps, command(verb+" "+s.Name, append(ctl, verb, s.Name)...))
+	p.Steps = append(p.Steps, explained(command(verb+" "+s.Name, append(ctl, verb, s.Name)...), "Unable to "+verb+" service "+s.Name+": "))
 	return nil
 }
 
@@ -246,16 +260,7 @@ func (s *Systemd) state(p *plan, ctl []string, out *SystemdOut) {
 	if verb == "" {
 		return
 	}
-	st := command(verb+" "+s.Name, append(ctl, verb, s.Name)...)
+	st := explained(command(verb+" "+s.Name, append(ctl, verb, s.Name)...), "Unable to "+verb+" service "+s.Name+": ")
 	st.Always = verb == "restart" || verb == "reload"
-	do := st.Do
-	st.Do = func(ctx context.Context, t modules.Target) (bool, error) {
-		changed, err := do(ctx, t)
-		var f *modules.Failure
-		if errors.As(err, &f) {
-			f.Msg = "Unable to " + verb + " service " + s.Name + ": " + f.Msg
-		}
-		return changed, err
-	}
 	p.Steps = append(p.Steps, st)
 }

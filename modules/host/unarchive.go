@@ -192,7 +192,7 @@ func (u *Unarchive) inspect(ctx context.Context, v modules.View, at string, ask 
 		return nil, err
 	}
 	if err != nil || out.RC != 0 {
-		return u.inspectZip(ctx, v, at, ask, out)
+		return u.inspectZip(ctx, v, at, ask, out, err != nil)
 	}
 	switch {
 	case strings.HasSuffix(at, ".tar"):
@@ -234,13 +234,22 @@ func (u *Unarchive) onlyAccepted(out modules.Output) bool {
 	return true
 }
 
-func (u *Unarchive) inspectZip(ctx context.Context, v modules.View, at string, ask query, tar modules.Output) (*archive, error) {
+func (u *Unarchive) inspectZip(ctx context.Context, v modules.View, at string, ask query, tar modules.Output, noTar bool) (*archive, error) {
 	out, err := ask(ctx, "unzip", "-l", at)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	if err != nil || out.RC != 0 {
-		return nil, modules.Failf("Failed to find handler for \"%s\". Make sure the required command to extract the file is installed.\n%s%s", at, tar.Stderr, out.Stderr)
+		why := "Command \"tar\" could not handle archive: " + strings.TrimSpace(tar.Stderr)
+		if noTar {
+			why = "Unable to find required 'gtar' or 'tar' binary in the path"
+		}
+		if err != nil {
+			why += "\nUnable to find required 'unzip' binary in the path."
+		} else {
+			why += "\nCommand \"unzip\" could not handle archive: " + strings.TrimSpace(out.Stdout+out.Stderr)
+		}
+		return nil, modules.Failf("Failed to find handler for \"%s\". Make sure the required command to extract the file is installed.\n%s", at, why)
 	}
 	a := &archive{handler: "ZipArchive", zip: true, same: true}
 	for line := range strings.Lines(out.Stdout) {

@@ -201,7 +201,7 @@ func (u *URI) answer(ctx context.Context, t modules.Target, f *fetcher, resp *ht
 	}
 	out.Msg = "OK (" + length + " bytes)"
 	if resp.StatusCode >= 300 {
-		out.Msg = fmt.Sprintf("HTTP Error %d: %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+		out.Msg = fmt.Sprintf("HTTP Error %d: %s", resp.StatusCode, strings.TrimPrefix(resp.Status, fmt.Sprintf("%d ", resp.StatusCode)))
 	}
 	good := slices.Contains(u.StatusCode, resp.StatusCode)
 	body, err := f.body(resp)
@@ -343,7 +343,7 @@ func members(raw []byte) (names []string, vals []json.RawMessage, err error) {
 		}
 		var pair []json.RawMessage
 		if err := dec.Decode(&pair); err != nil || len(pair) != 2 {
-			return nil, nil, errors.New("want pairs of name and value")
+			return nil, nil, errors.New("too many values to unpack (expected 2)")
 		}
 		names, vals = append(names, scalar(pair[0])), append(vals, pair[1])
 	}

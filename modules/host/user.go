@@ -145,7 +145,7 @@ func (u *User) Plan(ctx context.Context, v modules.View) (plan, error) {
 	if err := expand(ctx, v, &u.Home, &u.Shell); err != nil {
 		return p, err
 	}
-	if u.Password != nil && strings.Trim(*u.Password, "*!xX") != "" && !strings.Contains(*u.Password, "$") && len(*u.Password) != 13 {
+	if u.Password != nil && plainPassword(*u.Password) {
 		p.Warnings = append(p.Warnings, "The input password appears not to have been hashed. The 'password' argument must be encrypted for this module to work properly.")
 	}
 	now, err := v.User(ctx, u.Name)
@@ -194,6 +194,22 @@ func (u *User) Plan(ctx context.Context, v modules.View) (plan, error) {
 		out.UID, out.Group, out.Comment, out.Home, out.Shell = &now.UID, &now.GID, &now.Gecos, now.Home, now.Shell
 		return u.readKey(ctx, v, now.Home, out)
 	})
+}
+
+// plainPassword says whether a password looks as if it were not encrypted, by
+// ansible-core's rules.
+func plainPassword(hash string) bool {
+	if hash == "" || hash == "*" || hash == "!" || hash == "*************" {
+		return false
+	}
+	f := strings.Split(hash, "$")
+	if strings.ContainsAny(hash, ":*!") || len(f) < 3 {
+		return true
+	}
+	last := f[len(f)-1]
+	want := map[string]int{"1": 22, "5": 43, "6": 86, "y": 43}[f[1]]
+	odd := strings.ContainsFunc(last, func(r rune) bool { return r > 0x7f || r != '.' && r != '/' && !isAlnum(byte(r)) })
+	return odd || want > 0 && len(last) != want
 }
 
 func (u *User) tool(name string) string {
