@@ -12,7 +12,7 @@ import (
 	"syscall"
 
 	"orch/modules/host"
-	"orch/modules/target"
+	"orch/modules/target/machine"
 	"orch/modules/target/wire"
 )
 
@@ -35,7 +35,7 @@ func main() {
 	if _, err := fmt.Fprintln(out, wire.Ready); err != nil {
 		os.Exit(1)
 	}
-	runner := &target.Local{Table: target.NewTable(host.Modules())}
+	runner := &machine.Local{Table: machine.NewTable(host.Modules())}
 	// Whoever ends the helper ends what it started too.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	defer stop()

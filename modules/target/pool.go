@@ -14,6 +14,7 @@ import (
 
 	"orch/modules/host"
 	"orch/modules/target/embedded"
+	"orch/modules/target/machine"
 	"orch/transport"
 	"orch/transport/local"
 	"orch/transport/ssh"
@@ -24,7 +25,7 @@ import (
 // one.
 type Pool struct {
 	config PoolConfig
-	table  Table
+	table  machine.Table
 	shared *ssh.Shared
 
 	mu     sync.Mutex
@@ -49,7 +50,7 @@ func NewPool(config PoolConfig) *Pool {
 		config.Helper = embedded.Helper
 	}
 	return &Pool{
-		config: config, table: NewTable(config.Entries), shared: &ssh.Shared{},
+		config: config, table: machine.NewTable(config.Entries), shared: &ssh.Shared{},
 		conns: map[HostSpec]*slot[transport.Conn]{}, places: map[HostSpec]*slot[Placement]{}, warned: map[string]bool{},
 	}
 }

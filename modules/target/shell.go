@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"orch/modules"
+	"orch/modules/target/machine"
 	"orch/transport"
 )
 
@@ -22,7 +23,7 @@ import (
 // by commands of a POSIX shell: where the helper cannot run. Modules cannot tell.
 type Shell struct {
 	conn  transport.Conn
-	table Table
+	table machine.Table
 	spec  HostSpec
 
 	mu  sync.Mutex
@@ -32,7 +33,7 @@ type Shell struct {
 }
 
 // NewShell makes the placement for a connection with become applied.
-func NewShell(conn transport.Conn, table Table, spec HostSpec) *Shell {
+func NewShell(conn transport.Conn, table machine.Table, spec HostSpec) *Shell {
 	return &Shell{conn: conn, table: table, spec: spec, db: map[string][]string{}}
 }
 
@@ -52,7 +53,7 @@ func (s *Shell) Run(ctx context.Context, req Request) (modules.Result, error) {
 	if errors.As(err, &lost) || errors.As(err, &become) {
 		return res, err
 	}
-	return res, asFailure(err, &res)
+	return res, machine.AsFailure(err, &res)
 }
 
 // Dial implements Placement.
@@ -92,7 +93,7 @@ func (t *shellTarget) start(ctx context.Context, c modules.Command) (modules.Out
 		cmd.Argv = []string{"su", "-s", "/bin/sh", c.User, "-c", "exec " + transport.Quote(cmd.Argv...)}
 	}
 	if c.Stream && t.req.Emit != nil {
-		cmd.Stdout = io.MultiWriter(&stdout, &lineWriter{emit: t.req.Emit})
+		cmd.Stdout = io.MultiWriter(&stdout, machine.Lines(t.req.Emit))
 	}
 	p, err := t.conn.Start(ctx, cmd)
 	if err != nil {
@@ -191,8 +192,8 @@ func (t *shellTarget) ReadFile(ctx context.Context, file string) ([]byte, error)
 	if err != nil {
 		return nil, err
 	}
-	text, err := io.ReadAll(io.LimitReader(r, maxFile+1))
-	if err == nil && len(text) > maxFile {
+	text, err := io.ReadAll(io.LimitReader(r, machine.MaxFile+1))
+	if err == nil && len(text) > machine.MaxFile {
 		err = &fs.PathError{Op: "read", Path: file, Err: errors.New("file is larger than 64 MiB")}
 	}
 	return text, err
@@ -321,7 +322,7 @@ func (t *shellTarget) Statfs(ctx context.Context, file string) (modules.FSInfo, 
 }
 
 func (t *shellTarget) Checksum(ctx context.Context, file, algo string) (string, error) {
-	if _, err := newHash(algo); err != nil {
+	if _, err := machine.NewHash(algo); err != nil {
 		return "", err
 	}
 	text, err := t.do(ctx, "open", file, `if command -v "$2sum" >/dev/null 2>&1; then "$2sum" <"$1" | cut -d' ' -f1; else openssl dgst "-$2" <"$1" | sed 's/.* //'; fi`, algo)
@@ -365,7 +366,7 @@ func (t *shellTarget) User(ctx context.Context, name string) (modules.User, erro
 	if err != nil {
 		return modules.User{}, err
 	}
-	return userOf(f), nil
+	return machine.UserOf(f), nil
 }
 
 func (t *shellTarget) UserID(ctx context.Context, uid int) (modules.User, error) {
@@ -373,7 +374,7 @@ func (t *shellTarget) UserID(ctx context.Context, uid int) (modules.User, error)
 	if err != nil {
 		return modules.User{}, err
 	}
-	return userOf(f), nil
+	return machine.UserOf(f), nil
 }
 
 func (t *shellTarget) Group(ctx context.Context, name string) (modules.Group, error) {
@@ -381,7 +382,7 @@ func (t *shellTarget) Group(ctx context.Context, name string) (modules.Group, er
 	if err != nil {
 		return modules.Group{}, err
 	}
-	return groupOf(f), nil
+	return machine.GroupOf(f), nil
 }
 
 func (t *shellTarget) GroupID(ctx context.Context, gid int) (modules.Group, error) {
@@ -389,7 +390,7 @@ func (t *shellTarget) GroupID(ctx context.Context, gid int) (modules.Group, erro
 	if err != nil {
 		return modules.Group{}, err
 	}
-	return groupOf(f), nil
+	return machine.GroupOf(f), nil
 }
 
 func (t *shellTarget) Env(ctx context.Context) (map[string]string, error) {

@@ -2,7 +2,7 @@
 // module can run: in this process (local), inside the helper on the host, and on the
 // controller over a plain shell (Shell) where the helper cannot run.
 //
-// OS is this machine. Shell is any machine a transport.Conn reaches, through POSIX sh
+// Package machine is this machine. Shell is any machine a transport.Conn reaches, through POSIX sh
 // and, where there is one, SFTP. Modules cannot tell the difference.
 package target
 

@@ -7,12 +7,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"orch/modules"
+	"orch/modules/target/machine"
 	"orch/transport/local"
 )
 
@@ -28,7 +30,7 @@ func both(t *testing.T, env map[string]string, test func(t *testing.T, w *world,
 	t.Helper()
 	t.Run("os", func(t *testing.T) {
 		w := &world{}
-		o := NewOS(env)
+		o := machine.New(env)
 		o.Watch = func(l string) { w.lines = append(w.lines, l) }
 		o.Tmp = filepath.Join(t.TempDir(), "tmp")
 		w.Target = o
@@ -122,6 +124,20 @@ func TestReading(t *testing.T) {
 	})
 }
 
+// currentUmask asks a child: a process can read its own only by setting it.
+func currentUmask(t *testing.T) fs.FileMode {
+	t.Helper()
+	out, err := exec.Command("sh", "-c", "umask").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.ParseUint(strings.TrimSpace(string(out)), 8, 32)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fs.FileMode(n)
+}
+
 func second[T any](_ T, err error) error { return err }
 
 func TestWriting(t *testing.T) {
@@ -132,7 +148,7 @@ func TestWriting(t *testing.T) {
 		if err != nil || done.Size != 5 || done.Sum != "aaf4c61ddcc5e8a2dabede0f3b482cd9aea9434d" {
 			t.Fatalf("%+v, %v", done, err)
 		}
-		if st, _ := os.Stat(file); st.Mode() != 0o666&^umask() {
+		if st, _ := os.Stat(file); st.Mode() != 0o666&^currentUmask(t) {
 			t.Errorf("a new file has mode %v", st.Mode())
 		}
 		write(t, file, "old", 0o751)
@@ -223,7 +239,7 @@ func TestChanging(t *testing.T) {
 		must(w.Symlink(ctx, "-f 'x'", link))
 		must(w.Link(ctx, file, hard))
 		must(w.Mkdir(ctx, sub, 0o750))
-		if st, err := os.Stat(sub); err != nil || st.Mode().Perm() != 0o750&^umask() {
+		if st, err := os.Stat(sub); err != nil || st.Mode().Perm() != 0o750&^currentUmask(t) {
 			t.Errorf("%v, %v", st.Mode(), err)
 		}
 		for name, err := range map[string]error{"Symlink": w.Symlink(ctx, "x", link), "Link": w.Link(ctx, file, hard), "Mkdir": w.Mkdir(ctx, sub, 0o700)} {
@@ -324,7 +340,7 @@ func TestRunning(t *testing.T) {
 // the process, not with the pipe.
 func TestDaemonKeepsTheOutput(t *testing.T) {
 	begin := time.Now()
-	out, err := NewOS(nil).Run(t.Context(), modules.Command{Argv: []string{"sh", "-c", "sleep 20 & echo started"}})
+	out, err := machine.New(nil).Run(t.Context(), modules.Command{Argv: []string{"sh", "-c", "sleep 20 & echo started"}})
 	if err != nil || out.Stdout != "started\n" || time.Since(begin) > 10*time.Second {
 		t.Errorf("%+v, %v after %v", out, err, time.Since(begin))
 	}

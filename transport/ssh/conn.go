@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync"
 	"time"
@@ -367,7 +368,7 @@ func (c *Conn) Close() error {
 	c.mu.Unlock()
 	var all *multierror.Error
 	for _, l := range links {
-		if err := l.client.Close(); err != nil && gone == nil && !errors.Is(err, net.ErrClosed) {
+		if err := l.client.Close(); err != nil && gone == nil && !errors.Is(err, net.ErrClosed) && !errors.Is(err, io.EOF) {
 			all = multierror.Append(all, fmt.Errorf("%s: close: %w", c, err))
 		}
 	}

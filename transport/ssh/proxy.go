@@ -8,6 +8,7 @@ import (
 	"net"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -147,6 +148,7 @@ type commandConn struct {
 	cmd  *exec.Cmd
 	said *tail
 	line string
+	once sync.Once
 }
 
 // Read implements io.Reader.
@@ -160,10 +162,12 @@ func (c *commandConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-func (c *commandConn) Close() error {
-	err := c.WriteCloser.Close()
-	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // it may be gone
-	go func() { _ = c.cmd.Wait() }()
+func (c *commandConn) Close() (err error) {
+	c.once.Do(func() {
+		err = c.WriteCloser.Close()
+		_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // it may be gone
+		go func() { _ = c.cmd.Wait() }()
+	})
 	return err
 }
 

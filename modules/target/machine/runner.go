@@ -1,4 +1,4 @@
-package target
+package machine
 
 import (
 	"context"
@@ -21,8 +21,8 @@ func (l *Local) Run(ctx context.Context, run wire.Run, content func(context.Cont
 	if err := wire.Decode(run, module); err != nil {
 		return modules.Result{}, err
 	}
-	o := NewOS(run.Env)
+	o := New(run.Env)
 	o.Tmp, o.Watch, o.Content = run.Tmp, watch, content
 	res, err := entry.Run(ctx, module, o, o, run.Options)
-	return res, asFailure(err, &res)
+	return res, AsFailure(err, &res)
 }

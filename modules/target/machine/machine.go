@@ -1,4 +1,8 @@
-package target
+// Package machine is the View and Target of the machine this process runs on: what host
+// modules use in the helper, and in orch itself for connection local. It links neither
+// ssh nor anything else of the controller's side, so that the helper stays small and
+// starts fast.
+package machine
 
 import (
 	"bytes"
@@ -27,8 +31,8 @@ import (
 	"orch/modules"
 )
 
-// maxFile is the largest file ReadFile reads.
-const maxFile = 64 << 20
+// MaxFile is the largest file ReadFile reads, here and over a shell.
+const MaxFile = 64 << 20
 
 // An OS is the machine this process runs on, for one request: its environment, its
 // contents and its watcher. It implements modules.View and modules.Target.
@@ -46,8 +50,8 @@ type OS struct {
 	Tmp string
 }
 
-// NewOS makes an OS whose environment is this process's with env on top.
-func NewOS(env map[string]string) *OS {
+// New makes an OS whose environment is this process's with env on top.
+func New(env map[string]string) *OS {
 	o := &OS{Environ: map[string]string{}}
 	for _, pair := range os.Environ() {
 		if k, v, ok := strings.Cut(pair, "="); ok {
@@ -110,7 +114,7 @@ func (o *OS) run(ctx context.Context, c modules.Command) (modules.Output, error)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if c.Stream && o.Watch != nil {
-		cmd.Stdout = io.MultiWriter(&stdout, &lineWriter{emit: o.Watch})
+		cmd.Stdout = io.MultiWriter(&stdout, Lines(o.Watch))
 	}
 	err = cmd.Run()
 	out := modules.Output{Stdout: stdout.String(), Stderr: stderr.String()}
@@ -145,7 +149,9 @@ func (o *OS) as(ctx context.Context, cmd *exec.Cmd, name string) error {
 	return nil
 }
 
-// A lineWriter emits complete lines.
+// Lines is a writer that hands complete lines to emit.
+func Lines(emit func(line string)) io.Writer { return &lineWriter{emit: emit} }
+
 type lineWriter struct {
 	emit func(string)
 	rest []byte
@@ -207,8 +213,8 @@ func (o *OS) ReadFile(_ context.Context, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err == nil && len(text) > maxFile {
+	text, err := io.ReadAll(io.LimitReader(f, MaxFile+1))
+	if err == nil && len(text) > MaxFile {
 		err = &fs.PathError{Op: "read", Path: path, Err: errors.New("file is larger than 64 MiB")}
 	}
 	return text, err
@@ -278,8 +284,8 @@ func (o *OS) Statfs(_ context.Context, path string) (modules.FSInfo, error) {
 	}, nil
 }
 
-// newHash makes the digest of a name of hashlib's.
-func newHash(algo string) (hash.Hash, error) {
+// NewHash makes the digest of a name of hashlib's.
+func NewHash(algo string) (hash.Hash, error) {
 	switch algo {
 	case "md5":
 		return md5.New(), nil
@@ -299,7 +305,7 @@ func newHash(algo string) (hash.Hash, error) {
 
 // Checksum implements modules.View.
 func (o *OS) Checksum(ctx context.Context, path, algo string) (string, error) {
-	h, err := newHash(algo)
+	h, err := NewHash(algo)
 	if err != nil {
 		return "", err
 	}

@@ -1,4 +1,4 @@
-package target
+package machine
 
 import (
 	"bufio"
@@ -50,7 +50,8 @@ func lines(name string) []string {
 	return list
 }
 
-func userOf(fields []string) modules.User {
+// UserOf reads the fields of a line of the password database.
+func UserOf(fields []string) modules.User {
 	for len(fields) < 7 {
 		fields = append(fields, "")
 	}
@@ -59,7 +60,8 @@ func userOf(fields []string) modules.User {
 	return modules.User{Name: fields[0], UID: uid, GID: gid, Gecos: fields[4], Home: fields[5], Shell: fields[6]}
 }
 
-func groupOf(fields []string) modules.Group {
+// GroupOf reads the fields of a line of the group database.
+func GroupOf(fields []string) modules.Group {
 	for len(fields) < 4 {
 		fields = append(fields, "")
 	}
@@ -79,7 +81,7 @@ func (o *OS) User(_ context.Context, name string) (modules.User, error) {
 	if err != nil {
 		return modules.User{}, err
 	}
-	return userOf(f), nil
+	return UserOf(f), nil
 }
 
 // UserID implements modules.View.
@@ -88,7 +90,7 @@ func (o *OS) UserID(_ context.Context, uid int) (modules.User, error) {
 	if err != nil {
 		return modules.User{}, err
 	}
-	return userOf(f), nil
+	return UserOf(f), nil
 }
 
 // Group implements modules.View.
@@ -97,7 +99,7 @@ func (o *OS) Group(_ context.Context, name string) (modules.Group, error) {
 	if err != nil {
 		return modules.Group{}, err
 	}
-	return groupOf(f), nil
+	return GroupOf(f), nil
 }
 
 // GroupID implements modules.View.
@@ -106,14 +108,14 @@ func (o *OS) GroupID(_ context.Context, gid int) (modules.Group, error) {
 	if err != nil {
 		return modules.Group{}, err
 	}
-	return groupOf(f), nil
+	return GroupOf(f), nil
 }
 
 // groupsOf lists the supplementary groups of a user.
 func (o *OS) groupsOf(name string, gid int) ([]uint32, error) {
 	groups := []uint32{uint32(gid)}
 	for _, line := range lines("group") {
-		g := groupOf(strings.Split(line, ":"))
+		g := GroupOf(strings.Split(line, ":"))
 		if slices.Contains(g.Members, name) {
 			groups = append(groups, uint32(g.GID))
 		}
