@@ -290,3 +290,39 @@ func TestClusterRollout(t *testing.T) {
 	}
 	l.fails("k8s_rollout", `{name: web, namespace: NS, action: set_image, images: {web: "lab/kube-app:nope"}}`, "ImagePullBackOff", "still serving: 2 replicas")
 }
+
+func TestClusterDefinitionsFromFilesAndTemplates(t *testing.T) {
+	l := newLab(t)
+	l.files = map[string]string{
+		"two.yml":  "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: one}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: two}\n",
+		"three.j2": "{apiVersion: v1, kind: ConfigMap, metadata: {name: three}}",
+	}
+	l.do("k8s", `{namespace: NS, src: two.yml}`, true)
+	l.do("k8s", `{namespace: NS, template: [two.yml, {path: three.j2}]}`, true)
+	l.do("k8s", `{namespace: NS, template: three.j2}`, false)
+	hashed := `{namespace: NS, append_hash: true, definition: {apiVersion: v1, kind: ConfigMap, metadata: {name: h}, data: {a: "%s"}}}`
+	first := l.do("k8s", fmt.Sprintf(hashed, "1"), true).at("result", "metadata", "name")
+	l.do("k8s", fmt.Sprintf(hashed, "1"), false)
+	if second := l.do("k8s", fmt.Sprintf(hashed, "2"), true).at("result", "metadata", "name"); first == second {
+		t.Errorf("both contents are %v", first)
+	}
+	made := `{namespace: NS, generate_name: job-, definition: {apiVersion: v1, kind: ConfigMap}}`
+	a, b := l.do("k8s", made, true), l.do("k8s", made, true)
+	if a.at("result", "metadata", "name") == b.at("result", "metadata", "name") {
+		t.Errorf("made once: %v", a.out)
+	}
+	l.fails("k8s", `{namespace: NS, definition: [{apiVersion: v1, kind: ConfigMap, metadata: {name: x}}, {apiVersion: v1, kind: ConfigMap, metadata: {name: x}}]}`, "given twice")
+	l.fails("k8s", `{namespace: NS, definition: {kind: Secret, data: {p: hunter}}, api_version: ""}`, "needs apiVersion and kind")
+}
+
+func TestClusterWaitRunsOut(t *testing.T) {
+	l := newLab(t)
+	pod := `{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: NS}, spec: {%s containers: [{name: p, image: ` + l.app() + `}]}}`
+	d := l.fails("k8s", `{wait: true, wait_timeout: 2, definition: `+fmt.Sprintf(pod, "nodeSelector: {disk: none},")+`}`,
+		"Pod "+l.ns+"/p is not ready after", "Unschedulable", "didn't match Pod's node affinity")
+	if d.Failure.Hint == "" || d.at("failure", "timed_out") != true {
+		t.Errorf("hint %q, failure %v", d.Failure.Hint, d.at("failure"))
+	}
+	l.do("k8s", `{state: absent, kind: Pod, name: p, namespace: NS, wait: true, delete_options: {gracePeriodSeconds: 0}}`, true)
+	l.do("k8s", `{wait: true, wait_timeout: 30, wait_condition: {type: ContainersReady}, definition: `+fmt.Sprintf(pod, "")+`}`, true)
+}

@@ -36,6 +36,7 @@ type lab struct {
 	folder, ns string
 	kubeconfig string
 	world      *World
+	files      map[string]string // of the playbook
 	admin      *Cluster
 }
 
@@ -156,7 +157,7 @@ func (l *lab) run(o modules.Options, module, args string) did {
 		if m == nil {
 			l.t.Fatalf("%s: %v", module, diags)
 		}
-		site := &labSite{o: o}
+		site := &labSite{o: o, files: l.files}
 		view, target, err := l.world.Open(l.t.Context(), site, m)
 		if err != nil {
 			l.t.Fatal(err)
