@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
@@ -325,4 +326,30 @@ func TestClusterWaitRunsOut(t *testing.T) {
 	}
 	l.do("k8s", `{state: absent, kind: Pod, name: p, namespace: NS, wait: true, delete_options: {gracePeriodSeconds: 0}}`, true)
 	l.do("k8s", `{wait: true, wait_timeout: 30, wait_condition: {type: ContainersReady}, definition: `+fmt.Sprintf(pod, "")+`}`, true)
+}
+
+// A kind and its first object in one task: the object waits until the kind is served.
+func TestClusterKindAndObjectTogether(t *testing.T) {
+	l := newLab(t)
+	crd := `{apiVersion: apiextensions.k8s.io/v1, kind: CustomResourceDefinition, metadata: {name: foos.NS.io}, spec: {group: NS.io, scope: Namespaced,
+	  names: {kind: Foo, plural: foos}, versions: [{name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, properties: {spec: {type: object, properties: {size: {type: integer}, tags: {type: array, items: {type: string}}}}}}}}]}}`
+	object := `{apiVersion: NS.io/v1, kind: Foo, metadata: {name: f}, spec: {size: %d}}`
+	both := `{namespace: NS, definition: [` + fmt.Sprintf(object, 1) + `, ` + crd + `]}`
+	d := l.run(modules.Options{Check: true}, "k8s", both)
+	if d.Failure != nil || !d.Changed {
+		t.Fatalf("in check mode: %s", d.text())
+	}
+	t.Cleanup(func() {
+		m, err := l.admin.Mapping(schema.GroupVersionKind{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"})
+		if err == nil {
+			_ = l.admin.Resource(m, "").Delete(context.Background(), "foos."+l.ns+".io", metav1.DeleteOptions{})
+		}
+	})
+	l.do("k8s", both, true)
+	l.do("k8s", both, false)
+	// A custom resource knows no strategic merge: a merge patch it is.
+	d = l.do("k8s", `{namespace: NS, definition: {apiVersion: NS.io/v1, kind: Foo, metadata: {name: f}, spec: {tags: [a]}}}`, true)
+	if d.at("result", "spec", "size") != float64(1) {
+		t.Errorf("merged into %v", d.at("result", "spec"))
+	}
 }

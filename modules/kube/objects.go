@@ -155,6 +155,13 @@ const (
 func (v *View) resolve(objects []*unstructured.Unstructured, namespace string) ([]*item, error) {
 	var items []*item
 	seen := map[string]bool{}
+	clusterWide := map[schema.GroupKind]bool{} // whether a kind that the set itself defines is
+	for _, u := range objects {
+		if u.GetKind() == "CustomResourceDefinition" {
+			scope, _, _ := unstructured.NestedString(u.Object, "spec", "scope")
+			clusterWide[definedKind(u)] = scope == "Cluster"
+		}
+	}
 	for _, u := range objects {
 		it := &item{want: u}
 		m, err := v.cluster.Mapping(u.GroupVersionKind())
@@ -169,11 +176,15 @@ func (v *View) resolve(objects []*unstructured.Unstructured, namespace string) (
 				u.SetNamespace("")
 			}
 		case meta.IsNoMatchError(err):
-			if !v.cluster.overlay.hasKind(u.GroupVersionKind().GroupKind()) {
+			wide, own := clusterWide[u.GroupVersionKind().GroupKind()]
+			if !own && !v.cluster.overlay.hasKind(u.GroupVersionKind().GroupKind()) {
 				return nil, fmt.Errorf("the cluster has no kind %s of %s\nhint: is a CustomResourceDefinition or a controller missing?",
 					u.GetKind(), u.GetAPIVersion())
 			}
 			it.unverified = "its kind is defined by the same run"
+			if !wide && u.GetNamespace() == "" {
+				u.SetNamespace(orElse(namespace, v.cluster.namespace()))
+			}
 		default:
 			return nil, explainAPI(err)
 		}

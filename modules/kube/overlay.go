@@ -47,10 +47,14 @@ func (o *overlay) add(u *unstructured.Unstructured) {
 		if o.kinds == nil {
 			o.kinds = map[schema.GroupKind]bool{}
 		}
-		group, _, _ := unstructured.NestedString(u.Object, "spec", "group")
-		kind, _, _ := unstructured.NestedString(u.Object, "spec", "names", "kind")
-		o.kinds[schema.GroupKind{Group: group, Kind: kind}] = true
+		o.kinds[definedKind(u)] = true
 	}
+}
+
+// definedKind is the kind that a CustomResourceDefinition makes.
+func definedKind(u *unstructured.Unstructured) schema.GroupKind {
+	o := object{u.Object}
+	return schema.GroupKind{Group: o.str("spec", "group"), Kind: o.str("spec", "names", "kind")}
 }
 
 func (o *overlay) hasNamespace(name string) bool {
