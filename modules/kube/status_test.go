@@ -137,7 +137,7 @@ func TestJudge(t *testing.T) {
 		{"a start that nothing vouches for", 1, 0, []string{running(0, "")}, "progressing", " Settling"},
 		{"a crash its owner has not heard of", 1, 0, []string{serving, newSet, strings.ReplaceAll(strings.ReplaceAll(crashingPod, "uid: w", "uid: w2"), "restartCount: 1", "restartCount: 0")}, "progressing", " Settling"},
 		{"a start with a probe", 1, 0, []string{running(0, ", readinessProbe: {tcpSocket: {port: 1}}")}, "ready", ""},
-		{"a container that has run for a while", 1, 0, []string{running(3*time.Second, "")}, "ready", ""},
+		{"a container that has run for a while", 1, 0, []string{running(Settle+time.Second, "")}, "ready", ""},
 		{"no room, for a moment", 1, 0, []string{barePod}, "progressing", " Unschedulable"},
 		{"no room", 1, HoldFor, []string{barePod}, "failed", " Unschedulable no room"},
 	} {

@@ -377,8 +377,8 @@ func (t *tracker) blame(o *Outcome) bool {
 // Settle is how long a container without a readiness probe must have run to be believed.
 // The API server counts it as available from its first moment, so one that crashes at
 // its start makes a rollout look complete for an instant. Start times are whole seconds,
-// so this is 1 s at least.
-const Settle = 2 * time.Second
+// and a kubelet may take two more to tell of the end.
+const Settle = 4 * time.Second
 
 // settling reports whether a workload is ready only because its containers have not had
 // the time to crash.
@@ -391,7 +391,11 @@ func (t *tracker) settling(live *unstructured.Unstructured) bool {
 		if phase := o.str("status", "phase"); phase != "Running" && phase != "Pending" {
 			continue // evicted pods may lie about
 		}
-		for _, c := range o.list("status", "containerStatuses") {
+		containers := o.list("status", "containerStatuses")
+		if len(containers) == 0 {
+			return true
+		}
+		for _, c := range containers {
 			if _, probe := probeGrace(o, c.str("name")); probe != "" {
 				continue
 			}
