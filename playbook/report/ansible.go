@@ -62,6 +62,7 @@ func (a *ansible) event(ev run.Event) {
 	case run.PlaybookStart:
 		if a.o.Verbosity > 1 {
 			a.stars("PLAYBOOK: " + filepath.Base(ev.Path))
+			a.display(fmt.Sprintf("%d plays in %s", ev.Plays, ev.Path), blue)
 		}
 		if a.check && a.o.CheckMarkers {
 			a.stars("DRY RUN")

@@ -23,6 +23,7 @@ type jsonEvent struct {
 
 	Playbooks []string `json:"playbooks,omitempty"`
 	Playbook  string   `json:"playbook,omitempty"`
+	Plays     int      `json:"plays,omitempty"`
 	Check     bool     `json:"check,omitempty"`
 	Diff      bool     `json:"diff,omitempty"`
 
@@ -117,7 +118,7 @@ func toEvent(ev run.Event, o Options) jsonEvent {
 	case run.RunStart:
 		return jsonEvent{Event: "run_start", Version: Version, Playbooks: ev.Playbooks, Check: ev.Check, Diff: ev.Diff}
 	case run.PlaybookStart:
-		return jsonEvent{Event: "playbook_start", Playbook: ev.Path}
+		return jsonEvent{Event: "playbook_start", Playbook: ev.Path, Plays: ev.Plays}
 	case run.PlayStart:
 		return jsonEvent{
 			Event: "play_start", Play: ev.Name, Hosts: ev.Hosts, Batch: ev.Batch, Batches: ev.Batches, Strategy: ev.Strategy,

@@ -29,8 +29,7 @@ func (w *work) arguments(scope *vars.Scope) (*value.Dict, any, source.Diagnostic
 		})
 		return t.given, clone(t.decoded), t.diags, nil
 	}
-	written := t.args
-	v, err := w.b.run.cfg.Templater.Value(w.ctx, written, scope)
+	v, err := w.templated(scope)
 	if err != nil {
 		return nil, nil, nil, argsError(err)
 	}
@@ -50,6 +49,38 @@ func (w *work) arguments(scope *vars.Scope) (*value.Dict, any, source.Diagnostic
 	}
 	module, diags := t.spec.Decode(args, t.at)
 	return args, module, diags, nil
+}
+
+// templated evaluates the arguments as written. Conditions (assert's that) are handed on
+// as their author wrote them, to be evaluated again; only a template in place of the
+// whole list is evaluated here.
+func (w *work) templated(scope *vars.Scope) (value.Value, error) {
+	that, ok := w.t.args.GetStr("that")
+	if !ok || !w.t.is(modAssert) {
+		return w.b.run.cfg.Templater.Value(w.ctx, w.t.args, scope)
+	}
+	if s, isText := that.(value.Str); isText && !isLiteral(s) {
+		v, err := w.b.run.cfg.Templater.Value(w.ctx, s, scope)
+		if err != nil {
+			return nil, err
+		}
+		if _, list := v.(*value.List); list {
+			that = v
+		}
+	}
+	rest := value.NewDict(w.t.args.Len())
+	for k, v := range w.t.args.All() {
+		if name, ok := k.(value.Str); !ok || name.S != "that" {
+			_ = rest.Set(k, v) // a key of a dict
+		}
+	}
+	v, err := w.b.run.cfg.Templater.Value(w.ctx, rest, scope)
+	if args, ok := v.(*value.Dict); ok && err == nil {
+		args = args.Copy()
+		args.SetStr("that", that)
+		return args, nil
+	}
+	return v, err
 }
 
 // splat adds what args: "{{ … }}" gives; the task's own arguments win.
@@ -214,4 +245,3 @@ func (w *work) environment(scope *vars.Scope) (map[string]string, error) {
 	}
 	return env, nil
 }
-

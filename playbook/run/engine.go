@@ -73,7 +73,7 @@ func (e *engine) run() (RunDone, error) {
 	e.emit(RunStart{Playbooks: paths(e.cfg.Playbooks), Check: e.cfg.Check, Diff: e.cfg.Diff, Time: start})
 	var err error
 	for _, pb := range e.cfg.Playbooks {
-		e.emit(PlaybookStart{Path: pb.Path})
+		e.emit(PlaybookStart{Path: pb.Path, Plays: len(pb.Plays)})
 		for _, p := range pb.Plays {
 			if e.interrupted() || e.endRun || err != nil {
 				break

@@ -35,7 +35,10 @@ type RunStart struct {
 }
 
 // PlaybookStart opens one of the playbooks of a run.
-type PlaybookStart struct{ Path string }
+type PlaybookStart struct {
+	Path  string
+	Plays int
+}
 
 // PlayStart opens a play, or a batch of it.
 type PlayStart struct {

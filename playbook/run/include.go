@@ -112,6 +112,7 @@ func (w *work) findTasks(name string) (string, error) {
 	role := roleOf(w.t.src)
 	if role != nil {
 		add(filepath.Join(role.Path, kind))
+		add(filepath.Join(role.Path, "tasks")) // a role's handlers may include its tasks
 		add(role.Path)
 	}
 	for _, dir := range w.t.search {
@@ -236,6 +237,11 @@ func (b *batch) includeAll(t *task, results []done) error {
 				return err
 			}
 			b.includeFailed(s, err, failed)
+			for _, d := range results {
+				if failed[d.w.h] {
+					d.o.status, d.o.ignoreErrors = Failed, false
+				}
+			}
 			continue
 		}
 		inserted = append(inserted, tasks(nil, nodes)...)

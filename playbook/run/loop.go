@@ -45,11 +45,22 @@ func (w *work) items(scope *vars.Scope) ([]value.Value, error) {
 }
 
 func (w *work) lookup(scope *vars.Scope) ([]value.Value, error) {
+	if w.t.src.With == "list" || w.t.src.With == builtin+"list" {
+		v, err := w.b.run.cfg.Templater.Value(w.ctx, w.t.src.Loop, scope)
+		if err != nil || value.IsUnknown(v) {
+			return nil, err
+		}
+		list, ok := v.(*value.List)
+		if !ok {
+			return nil, errors.New("with_list expects a list")
+		}
+		return append([]value.Value{}, list.Items...), nil
+	}
 	terms := []value.Value{w.t.src.Loop}
 	if list, ok := w.t.src.Loop.(*value.List); ok {
 		terms = list.Items
 	}
-	v, err := w.b.run.cfg.Templater.Lookup(w.ctx, w.t.src.With, terms, []value.Named{{Name: "wantlist", Val: value.Bool(true)}}, scope)
+	v, err := w.b.run.cfg.Templater.Lookup(w.ctx, w.t.src.With, terms, nil, scope)
 	if err != nil || value.IsUnknown(v) {
 		return nil, err
 	}

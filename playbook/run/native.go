@@ -38,7 +38,7 @@ func (w *work) setFact(o *outcome) error {
 			return &keywordError{w.t.at(name), fmt.Sprintf("The variable name '%s' is not valid. Variables must start with a letter or "+
 				"underscore character, and contain only letters, numbers and underscores.", name)}
 		}
-		set.SetStr(name, v)
+		set.SetStr(name, w.b.run.factValue(v))
 	}
 	if set.Len() == 0 {
 		return &keywordError{w.t.at(""), "No key/value pairs provided, at least one is required for this action to succeed"}
@@ -51,6 +51,22 @@ func (w *work) setFact(o *outcome) error {
 	d.SetStr("failed", value.Bool(false))
 	o.status, o.dict, o.value = OK, d, d
 	return nil
+}
+
+// factValue makes a boolean of a text that looks like one, unless templates keep their
+// native types (ansible-core 2.18: action/set_fact).
+func (e *engine) factValue(v value.Value) value.Value {
+	s, ok := v.(value.Str)
+	if !ok || e.cfg.Native {
+		return v
+	}
+	switch strings.ToLower(s.S) {
+	case "true", "yes":
+		return value.Bool(true)
+	case "false", "no":
+		return value.Bool(false)
+	}
+	return v
 }
 
 // gatherFacts runs the fact modules and joins what they found (the module gather_facts).

@@ -103,6 +103,7 @@ type Options struct {
 	// Become is whether tasks that do not say become do (-b, [privilege_escalation]).
 	Become   bool
 	ShowArgs bool // display_args_to_stdout
+	Native   bool // jinja2_native
 	// Verify plans again after a module's steps and fails when one is left.
 	Verify bool
 }

@@ -63,6 +63,7 @@ const (
 	modGatherFacts  = builtin + "gather_facts"
 	modSetup        = builtin + "setup"
 	modDebug        = builtin + "debug"
+	modAssert       = builtin + "assert"
 	modAddHost      = builtin + "add_host"
 	modPause        = builtin + "pause"
 )
