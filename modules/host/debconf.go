@@ -2,7 +2,9 @@ package host
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 
 	"orch/modules"
@@ -16,8 +18,8 @@ type Debconf struct {
 	Question string `orch:"alias=selection|setting"`
 	// Type of the answer.
 	Vtype string `orch:"enum=boolean|error|multiselect|note|password|seen|select|string|text|title"`
-	// The answer.
-	Value *[]string `orch:"alias=answer"`
+	// The answer. A list, of multiselect, may be in any order.
+	Value modules.Raw `orch:"alias=answer"`
 	// Leave the question unseen, so that it is asked again.
 	Unseen bool
 }
@@ -46,15 +48,21 @@ func (d *Debconf) Plan(ctx context.Context, v modules.View) (plan, error) {
 		out.Current = prev
 		return p, err
 	}
-	value := strings.Join(*d.Value, ", ")
+	value, list, err := d.answer()
+	if err != nil {
+		return p, err
+	}
 	have, known := prev[d.Question]
 	want := value
-	if d.Vtype == "boolean" {
-		want = map[string]string{"true": "true", "yes": "true", "True": "true", "1": "true"}[value]
-		if want == "" {
-			want = "false"
+	if list != nil {
+		now := strings.Split(have, ",")
+		for i := range now {
+			now[i] = strings.TrimSpace(now[i])
 		}
-		value = want
+		slices.Sort(now)
+		if slices.Equal(now, list) {
+			want = have
+		}
 	}
 	if d.Vtype == "password" {
 		if have, err = d.password(ctx, v); err != nil {
@@ -83,6 +91,22 @@ func (d *Debconf) Plan(ctx context.Context, v modules.View) (plan, error) {
 		return true, err
 	}}}
 	return p, nil
+}
+
+// answer is the answer's text, and the sorted list if it is one.
+func (d *Debconf) answer() (text string, list []string, err error) {
+	if d.Vtype == "multiselect" && len(d.Value) > 0 && d.Value[0] == '[' {
+		if err := json.Unmarshal(d.Value, &list); err != nil {
+			return "", nil, modules.Failf("Invalid value provided for 'multiselect': want a list of strings")
+		}
+		slices.Sort(list)
+		return strings.Join(list, ", "), list, nil
+	}
+	text = scalar(json.RawMessage(d.Value))
+	if d.Vtype == "boolean" {
+		text = strings.ToLower(text)
+	}
+	return text, nil, nil
 }
 
 func (d *Debconf) show(ctx context.Context, v modules.View) (map[string]string, error) {
