@@ -57,7 +57,7 @@ func TestMain(m *testing.M) {
 var built atomic.Bool
 
 // testHelper is PoolConfig.Helper for the helper of this source tree.
-func testHelper(t *testing.T) func(arch string) (string, func() (io.ReadCloser, error), error) {
+func testHelper(t testing.TB) func(arch string) (string, func() (io.ReadCloser, error), error) {
 	t.Helper()
 	built.Store(true)
 	path, err := builtHelper()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/yamux"
@@ -18,12 +19,15 @@ type Client struct {
 	session *yamux.Session
 	// Content opens content the helper asks for; set before the first request.
 	content func(sum string) (io.ReadCloser, error)
+
+	mu   sync.Mutex
+	idle []*yamux.Stream
 }
 
 // NewClient starts the controller's side over the helper's stdin and stdout. content
 // opens what the helper asks for by checksum.
 func NewClient(conn io.ReadWriteCloser, content func(sum string) (io.ReadCloser, error)) (*Client, error) {
-	s, err := yamux.Client(conn, config())
+	s, err := yamux.Client(&whole{ReadWriteCloser: conn}, config())
 	if err != nil {
 		return nil, fmt.Errorf("start session: %w", err)
 	}
@@ -72,14 +76,24 @@ func (c *Client) Run(ctx context.Context, run Run, watch func(line string)) (mod
 	if err != nil {
 		return modules.Result{}, err
 	}
-	defer stream.Close()
 	// A cancelled request is over when the helper has killed what it started, or says
 	// nothing for a while.
 	stop := context.AfterFunc(ctx, func() {
 		_ = stream.SetReadDeadline(time.Now().Add(cancelTime)) // a closed stream has none
 		stream.Close()
 	})
-	defer stop()
+	res, err := c.answer(ctx, stream, watch)
+	var own *HelperError
+	if stop() && (err == nil || errors.As(err, &own)) {
+		c.keep(stream)
+	} else {
+		stream.Close()
+	}
+	return res, err
+}
+
+// answer reads what the helper says to a request.
+func (c *Client) answer(ctx context.Context, stream *yamux.Stream, watch func(line string)) (modules.Result, error) {
 	budget := MaxFrame
 	for {
 		var f Frame
@@ -133,11 +147,39 @@ func (c *Client) Dial(ctx context.Context, network, addr string) (net.Conn, erro
 	return stream, nil
 }
 
+// maxIdle is how many streams wait for further requests.
+const maxIdle = 16
+
+// keep puts a stream aside for the next request: opening and closing one costs packets.
+func (c *Client) keep(stream *yamux.Stream) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.idle) >= maxIdle {
+		stream.Close()
+		return
+	}
+	c.idle = append(c.idle, stream)
+}
+
+func (c *Client) stream() (*yamux.Stream, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.session.IsClosed() {
+		return nil, yamux.ErrSessionShutdown
+	}
+	if n := len(c.idle); n > 0 {
+		s := c.idle[n-1]
+		c.idle = c.idle[:n-1]
+		return s, nil
+	}
+	return c.session.OpenStream()
+}
+
 func (c *Client) open(ctx context.Context, head Head) (*yamux.Stream, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	stream, err := c.session.OpenStream()
+	stream, err := c.stream()
 	if err != nil {
 		return nil, fmt.Errorf("open stream: %w: %w", ErrNotSent, err)
 	}

@@ -24,7 +24,7 @@ type Runner interface {
 // Serve is the helper's side: it answers requests until its input ends. Then the
 // contexts of running requests are cancelled, and it returns when they have ended.
 func Serve(ctx context.Context, conn io.ReadWriteCloser, r Runner) error {
-	session, err := yamux.Server(conn, config())
+	session, err := yamux.Server(&whole{ReadWriteCloser: conn}, config())
 	if err != nil {
 		return fmt.Errorf("start session: %w", err)
 	}
@@ -42,37 +42,52 @@ func Serve(ctx context.Context, conn io.ReadWriteCloser, r Runner) error {
 		}
 		running.Go(func() {
 			defer stream.Close()
-			serveOne(ctx, session, stream, r)
+			serveStream(ctx, session, stream, r)
 		})
 	}
 }
 
-func serveOne(ctx context.Context, session *yamux.Session, stream *yamux.Stream, r Runner) {
-	var head Head
-	budget := MaxFrame
-	if err := ReadFrame(stream, &head, &budget); err != nil {
-		_ = WriteFrame(stream, Frame{Error: "read request: " + err.Error()}) // nobody may be left to hear it
-		return
-	}
-	switch {
-	case head.Run != nil:
-		serveRun(ctx, session, stream, *head.Run, r)
-	case head.Dial != nil:
-		serveDial(ctx, stream, *head.Dial)
-	default:
-		_ = WriteFrame(stream, Frame{Error: "request of an unknown kind"})
+// serveStream answers the requests of one stream, one after the other.
+func serveStream(ctx context.Context, session *yamux.Session, stream *yamux.Stream, r Runner) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	heads := make(chan Head)
+	// Reading goes on while a module runs: the end of the stream cancels it.
+	go func() {
+		defer close(heads)
+		defer cancel()
+		for {
+			var head Head
+			budget := MaxFrame
+			if err := ReadFrame(stream, &head, &budget); err != nil {
+				return
+			}
+			select {
+			case heads <- head:
+			case <-ctx.Done():
+				return
+			}
+			if head.Dial != nil {
+				// The stream belongs to the connection from here on.
+				<-ctx.Done()
+				return
+			}
+		}
+	}()
+	for head := range heads {
+		switch {
+		case head.Run != nil:
+			serveRun(ctx, session, stream, *head.Run, r)
+		case head.Dial != nil:
+			serveDial(ctx, stream, *head.Dial)
+			return
+		default:
+			_ = WriteFrame(stream, Frame{Error: "request of an unknown kind"}) // nobody may be left to hear it
+		}
 	}
 }
 
 func serveRun(ctx context.Context, session *yamux.Session, stream *yamux.Stream, run Run, r Runner) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	// The controller closes the stream to cancel: a read ends then.
-	go func() {
-		var one [1]byte
-		_, _ = stream.Read(one[:])
-		cancel()
-	}()
 	var mu sync.Mutex
 	send := func(f Frame) error {
 		mu.Lock()

@@ -1,16 +1,18 @@
 // Package wire is the protocol between the controller and the helper on a host: requests
 // and streams, multiplexed over the helper's stdin and stdout by yamux.
 //
-// Each request is a stream of its own. The controller writes a JSON head; the helper
-// answers with frames: lines to watch while the module runs, and one result. Content of
-// more than 64 KiB is no part of a request: the helper opens a stream back and asks for
-// it by its checksum when a step needs it. A dialled connection is a stream too.
+// Each running request has a stream of its own; when it is done the stream serves the
+// next. The controller writes a JSON head; the helper answers with frames: lines to watch
+// while the module runs, and one result. Content of more than 64 KiB is no part of a
+// request: the helper opens a stream back and asks for it by its checksum when a step
+// needs it. A dialled connection is a stream too.
 //
 // Closing a request's stream cancels it. The end of stdin ends the helper and everything
 // it started. Answers of a helper are hostile input: they are bounded, and they are data.
 package wire
 
 import (
+	"bytes"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -96,14 +98,15 @@ func ReadFrame(r io.Reader, v any, budget *int) error {
 	}
 	*budget -= n
 	// The length is the other side's word: memory grows with what really arrives.
-	text, err := io.ReadAll(io.LimitReader(r, int64(n)))
-	if err != nil {
+	var text bytes.Buffer
+	text.Grow(min(n, 4096))
+	if _, err := io.CopyN(&text, r, int64(n)); err != nil {
+		if errors.Is(err, io.EOF) {
+			return io.ErrUnexpectedEOF
+		}
 		return err
 	}
-	if len(text) < n {
-		return io.ErrUnexpectedEOF
-	}
-	if err := json.Unmarshal(text, v); err != nil {
+	if err := json.Unmarshal(text.Bytes(), v); err != nil {
 		return fmt.Errorf("decode frame: %w", err)
 	}
 	return nil
@@ -128,4 +131,29 @@ func config() *yamux.Config {
 func errClosed(err error) bool {
 	return errors.Is(err, io.EOF) || errors.Is(err, yamux.ErrSessionShutdown) || errors.Is(err, yamux.ErrStreamClosed) ||
 		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, yamux.ErrConnectionReset)
+}
+
+// whole joins yamux's writes: it writes a frame's header and its body one after the
+// other, which would cost a packet each.
+type whole struct {
+	io.ReadWriteCloser
+	held []byte
+}
+
+// Write implements io.Writer. yamux writes from one goroutine.
+func (w *whole) Write(p []byte) (int, error) {
+	const header, data = 12, 0
+	if len(w.held) == 0 && len(p) == header && p[1] == data && binary.BigEndian.Uint32(p[8:]) > 0 {
+		w.held = append(w.held, p...)
+		return len(p), nil
+	}
+	if len(w.held) == 0 {
+		return w.ReadWriteCloser.Write(p)
+	}
+	w.held = append(w.held, p...)
+	_, err := w.ReadWriteCloser.Write(w.held)
+	if w.held = w.held[:0]; cap(w.held) > 64<<10 {
+		w.held = nil
+	}
+	return len(p), err
 }
