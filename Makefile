@@ -39,7 +39,7 @@ demo: build
 	@echo "the shop answers: $$(curl -fsS http://127.0.0.1:8480/)"
 	@echo "stop it with examples/shop/.sandbox/srv/bin/shopctl stop"
 
-test: lint build lab
+test: build lab
 	$(GO) test -timeout 25m ./...
 
 # What needs neither root nor the lab.
