@@ -353,3 +353,30 @@ func TestOnlyViewsPrint(t *testing.T) {
 		}
 	}
 }
+
+var step = regexp.MustCompile("`([a-z][\\w/]*\\.go):(\\w+)`")
+
+func TestHowARunWorksNamesFunctionsThatExist(t *testing.T) {
+	text, err := os.ReadFile("docs/how-a-run-works.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, _ := load(t)
+	have := map[string]bool{}
+	for _, f := range files {
+		for _, decl := range f.ast.Decls {
+			if fn, ok := decl.(*ast.FuncDecl); ok {
+				have[filepath.ToSlash(f.path)+":"+fn.Name.Name] = true
+			}
+		}
+	}
+	steps := step.FindAllStringSubmatch(string(text), -1)
+	if len(steps) < 10 {
+		t.Errorf("only %d steps name a function", len(steps))
+	}
+	for _, m := range steps {
+		if !have[m[1]+":"+m[2]] {
+			t.Errorf("docs/how-a-run-works.md names %s:%s, which is not there", m[1], m[2])
+		}
+	}
+}
