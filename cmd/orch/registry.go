@@ -5,7 +5,6 @@ import (
 
 	"orch/modules/container"
 	"orch/modules/control"
-	"orch/modules/host"
 	"orch/modules/kube"
 	"orch/modules/schema"
 )
@@ -13,8 +12,8 @@ import (
 // tables lists the worlds orch knows and their modules.
 func tables() []schema.Table {
 	return []schema.Table{
-		{World: schema.Site, Entries: control.Modules(), Source: control.Source},
-		{World: schema.Host, Entries: host.Modules(), Source: host.Source},
+		control.Table(),
+		control.HostTable(),
 		{World: schema.Cluster, Entries: kube.Modules(), Source: kube.Source},
 		{World: schema.Container, Entries: container.Modules(), Source: container.Source},
 	}
