@@ -312,7 +312,22 @@ func (a *ansible) ok(ev run.TaskDone, t run.TaskStart, r run.Result, label strin
 
 // always says whether a result asks to be printed in full: that of debug and assert.
 func always(t run.TaskStart, r run.Result) bool {
-	return (t.Module == "ansible.builtin.debug" || t.Module == "ansible.builtin.assert") && r.Status != run.Skipped && !r.NoLog && r.Cause.Msg == ""
+	switch {
+	case r.Status == run.Skipped || r.NoLog || r.Cause.Msg != "":
+		return false
+	case t.Module == "ansible.builtin.assert":
+		return !quiet(r)
+	}
+	return t.Module == "ansible.builtin.debug"
+}
+
+// quiet says whether assert was told to be.
+func quiet(r run.Result) bool {
+	if r.Args == nil {
+		return false
+	}
+	v, ok := r.Args.GetStr("quiet")
+	return ok && slices.Contains([]string{"true", "yes", "on", "1", "y", "t"}, strings.ToLower(value.String(v)))
 }
 
 // verbose says whether a result's value is printed: debug's always, gathered facts never
@@ -375,7 +390,7 @@ func (a *ansible) dump(t run.TaskStart, r run.Result) string {
 	isDebug := t.Module == "ansible.builtin.debug"
 	if isDebug && r.Cause.Msg == "" {
 		d = debugResult(d)
-	} else if a.o.Verbosity > 2 && r.Args != nil {
+	} else if a.o.Verbosity > 2 && r.Args != nil && r.Status != run.Unreachable && r.Cause.Msg == "" {
 		d.SetStr("invocation", value.D("module_args", r.Args))
 	}
 	indent := ""

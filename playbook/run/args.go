@@ -85,7 +85,7 @@ func (w *work) templated(scope *vars.Scope) (value.Value, error) {
 
 // splat adds what args: "{{ … }}" gives; the task's own arguments win.
 func (w *work) splat(scope *vars.Scope, args *value.Dict) (*value.Dict, error) {
-	s := w.t.src.ArgsTemplate
+	s := w.t.splat
 	if s == nil {
 		return args, nil
 	}
@@ -219,29 +219,66 @@ func (w *work) environment(scope *vars.Scope) (map[string]string, error) {
 	}
 	env := map[string]string{}
 	for _, raw := range w.t.kw.environment {
-		v, err := w.b.run.cfg.Templater.Value(w.ctx, raw, scope)
-		if err != nil {
-			return nil, fmt.Errorf("environment: %w", err)
-		}
-		items := []value.Value{v}
-		if list, ok := v.(*value.List); ok {
+		items := []value.Value{raw}
+		if list, ok := raw.(*value.List); ok {
 			items = list.Items
 		}
 		for _, item := range items {
-			switch item := item.(type) {
-			case *value.Dict:
-				for k, v := range item.All() {
-					if !template.IsOmit(v) {
-						env[value.String(k)] = value.String(v)
-					}
-				}
-			case value.None, value.Unknown:
-			default:
-				if !template.IsOmit(item) && value.String(item) != "" {
-					return nil, fmt.Errorf("environment must be a dictionary, received %s (%s)", value.String(item), item.Type())
-				}
+			if err := w.addEnvironment(env, item, scope); err != nil {
+				return nil, err
 			}
 		}
 	}
 	return env, nil
+}
+
+func (w *work) addEnvironment(env map[string]string, item value.Value, scope *vars.Scope) error {
+	if _, ok := item.(*value.Dict); !ok {
+		v, err := w.b.run.cfg.Templater.Value(w.ctx, item, scope)
+		if err != nil {
+			return w.unlessFacts(err)
+		}
+		if list, ok := v.(*value.List); ok {
+			for _, inner := range list.Items {
+				if err := w.addEnvironment(env, inner, scope); err != nil {
+					return err
+				}
+			}
+			return nil
+		}
+		item = v
+	}
+	switch item := item.(type) {
+	case *value.Dict:
+		for k, raw := range item.All() {
+			v, err := w.b.run.cfg.Templater.Value(w.ctx, raw, scope)
+			if err != nil {
+				if err := w.unlessFacts(err); err != nil {
+					return err
+				}
+				continue
+			}
+			if !template.IsOmit(v) {
+				env[value.String(k)] = value.String(v)
+			}
+		}
+	case value.None, value.Unknown:
+	default:
+		if !template.IsOmit(item) && value.String(item) != "" {
+			return fmt.Errorf("environment must be a dictionary, received %s (%s)", value.String(item), item.Type())
+		}
+	}
+	return nil
+}
+
+// unlessFacts passes over what an environment needs of facts that are not there yet: the
+// task that gathers them has that environment too (ansible-core 2.18).
+func (w *work) unlessFacts(err error) error {
+	text := err.Error()
+	gathers := w.t.is(modSetup, modGatherFacts)
+	if template.IsUndefined(err) != nil && (strings.Contains(text, "ansible_env") ||
+		gathers && (strings.Contains(text, "ansible_facts.env") || strings.Contains(text, "'env'"))) {
+		return nil
+	}
+	return fieldError("environment", err)
 }

@@ -99,7 +99,7 @@ func (w *work) once(o *outcome, scope *vars.Scope, c *call) error {
 	var err error
 	switch {
 	case w.t.is(modSetFact):
-		return w.setFact(o)
+		return w.setFact(o, scope)
 	case w.t.is(modIncludeVars):
 		return w.includeVars(o, scope)
 	case w.t.is(modGatherFacts):

@@ -24,6 +24,7 @@ type batch struct {
 	all      []*task
 	cursor   int
 	handlers []*task
+	groups   [][]*task // the same, as they stand together
 	// pending counts notified handlers over all hosts.
 	pending int
 	// size is the number of hosts at the start; failedNow those that failed since.
@@ -140,14 +141,14 @@ func (b *batch) compile() {
 	}
 	b.all = tasks(b.all, b.nodes)
 	for _, r := range p.src.Roles {
-		b.handlers = append(b.handlers, p.roleHandlers(r, origin{})...)
+		b.addHandlers(p.roleHandlers(r, origin{}))
 	}
-	b.handlers = append(b.handlers, tasks(nil, p.nodes(p.src.Handlers, origin{handler: true}))...)
+	b.addHandlers(p.nodes(p.src.Handlers, origin{handler: true}))
 	for _, list := range [][]playbook.Node{p.src.PreTasks, p.src.Tasks, p.src.PostTasks} {
-		b.handlers = append(b.handlers, p.importedHandlers(list, origin{})...)
+		b.addHandlers(p.importedHandlers(list, origin{}))
 	}
 	for _, r := range p.src.Roles {
-		b.handlers = append(b.handlers, p.importedHandlers([]playbook.Node{r.Body}, origin{})...)
+		b.addHandlers(p.importedHandlers([]playbook.Node{r.Body}, origin{}))
 	}
 }
 
@@ -183,18 +184,46 @@ func (p *play) roleComplete(body *playbook.Block) *task {
 	return t
 }
 
-func (p *play) roleHandlers(r *playbook.Role, in origin) []*task {
+// addHandlers makes handlers known. Tasks that stand together are one group: of handlers
+// of the same name in it the first is meant, of several groups the last (ansible-core
+// 2.18 makes a block of each such group).
+func (b *batch) addHandlers(nodes []node) {
+	var group []*task
+	end := func() {
+		if group != nil {
+			b.groups = append(b.groups, group)
+			group = nil
+		}
+	}
+	for _, n := range nodes {
+		t, ok := n.(*task)
+		if !ok {
+			end()
+			group = tasks(nil, []node{n})
+			end()
+			continue
+		}
+		if len(group) > 0 && roleOf(group[0].src) != roleOf(t.src) {
+			end()
+		}
+		group = append(group, t)
+	}
+	end()
+	b.handlers = append(b.handlers, tasks(nil, nodes)...)
+}
+
+func (p *play) roleHandlers(r *playbook.Role, in origin) []node {
 	in.handler = true
-	var out []*task
+	var out []node
 	for _, dep := range r.Deps {
 		out = append(out, p.roleHandlers(dep, in)...)
 	}
-	return append(out, tasks(nil, p.nodes(r.Handlers, in))...)
+	return append(out, p.nodes(r.Handlers, in)...)
 }
 
 // importedHandlers are those of roles that import_role brought into nodes.
-func (p *play) importedHandlers(nodes []playbook.Node, in origin) []*task {
-	var out []*task
+func (p *play) importedHandlers(nodes []playbook.Node, in origin) []node {
+	var out []node
 	for _, n := range nodes {
 		b, ok := n.(*playbook.Block)
 		if !ok {

@@ -43,19 +43,22 @@ func (b *batch) notify(w *work, names []string) {
 	b.run.emit(Notified{ID: w.t.id, Host: w.h.name, Handlers: known})
 }
 
-// findHandlers lists the handlers a notification means: the last one of that name, and
-// all that listen, the last of each name (ansible-core 2.18:
+// findHandlers lists the handlers a notification means: one of that name, and all that
+// listen, one of each name (ansible-core 2.18:
 // search_handlers_by_notification).
 func (b *batch) findHandlers(name string) []*task {
-	var out []*task
-	for _, t := range slices.Backward(b.handlers) {
+	var out, all []*task
+	for _, group := range slices.Backward(b.groups) {
+		all = append(all, group...)
+	}
+	for _, t := range all {
 		if b.handlerName(t) && t.hasName(name) {
 			out = append(out, t)
 			break
 		}
 	}
 	seen := map[string]bool{}
-	for _, t := range slices.Backward(b.handlers) {
+	for _, t := range all {
 		if !t.listens(name) {
 			continue
 		}

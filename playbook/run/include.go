@@ -296,8 +296,8 @@ func (b *batch) load(t *task, s *shared) ([]node, error) {
 		b.play.vars.AddRole(role)
 		in.handler, in.search = false, nil
 		nodes = b.play.nodes([]playbook.Node{role.Body}, in)
-		b.handlers = append(b.handlers, b.play.roleHandlers(role, in)...)
-		b.handlers = append(b.handlers, b.play.importedHandlers([]playbook.Node{role.Body}, in)...)
+		b.addHandlers(b.play.roleHandlers(role, in))
+		b.addHandlers(b.play.importedHandlers([]playbook.Node{role.Body}, in))
 	}
 	label := s.label
 	if s.noLog && label != "" {

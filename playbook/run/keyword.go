@@ -88,6 +88,11 @@ type keywordError struct {
 // Error implements error.
 func (e *keywordError) Error() string { return e.msg }
 
+// wrongField is a value of the wrong type, in Ansible's words.
+func wrongField(name string, f field, v value.Value, isa, why string) error {
+	return &keywordError{f.pos, fmt.Sprintf("the field '%s' has an invalid value (%s), and could not be converted to %s. %s", name, value.Repr(v), isa, why)}
+}
+
 func toBool(name string, f field, v value.Value) (bool, error) {
 	switch v := v.(type) {
 	case value.Bool:
@@ -110,7 +115,8 @@ func toBool(name string, f field, v value.Value) (bool, error) {
 			return false, nil
 		}
 	}
-	return false, &keywordError{f.pos, fmt.Sprintf("%s: %s is no boolean", name, value.Repr(v))}
+	return false, wrongField(name, f, v, "bool", fmt.Sprintf("The value '%s' is not a valid boolean. Valid booleans include: "+
+		"0, 1, 'y', 'yes', 'on', 'true', 't', 'n', 'no', 'off', 'false', 'f'", value.String(v)))
 }
 
 func toFloat(name string, f field, v value.Value) (float64, error) {
@@ -129,13 +135,13 @@ func toFloat(name string, f field, v value.Value) (float64, error) {
 			return n, nil
 		}
 	}
-	return 0, &keywordError{f.pos, fmt.Sprintf("%s: %s is no number", name, value.Repr(v))}
+	return 0, wrongField(name, f, v, "float", fmt.Sprintf("could not convert string to float: %s", value.Repr(v)))
 }
 
 func toInt(name string, f field, v value.Value) (int, error) {
 	n, err := toFloat(name, f, v)
 	if err != nil || n != math.Trunc(n) || math.Abs(n) > 1<<31 {
-		return 0, &keywordError{f.pos, fmt.Sprintf("%s: %s is no integer", name, value.Repr(v))}
+		return 0, wrongField(name, f, v, "int", fmt.Sprintf("invalid literal for int() with base 10: %s", value.Repr(v)))
 	}
 	return int(n), nil
 }

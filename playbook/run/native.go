@@ -21,10 +21,17 @@ var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // setFact is the module of that name. It is the executor's own so that values stay what
 // they are, unknown ones included.
-func (w *work) setFact(o *outcome) error {
+func (w *work) setFact(o *outcome, scope *vars.Scope) error {
 	set := value.NewDict(o.args.Len())
 	f := &facts{dict: set, set: true}
 	for k, v := range o.args.All() {
+		if !isLiteral(k) { // ansible-core 2.18 templates the names too
+			got, err := w.b.run.cfg.Templater.Value(w.ctx, k, scope)
+			if err != nil {
+				return argsError(err)
+			}
+			k = got
+		}
 		name := value.String(k)
 		if name == "cacheable" {
 			b, err := toBool("cacheable", field{}, v)

@@ -14,6 +14,7 @@ import (
 	"orch/playbook"
 	"orch/playbook/jinja/value"
 	"orch/playbook/source"
+	"orch/playbook/template"
 	"orch/playbook/vars"
 )
 
@@ -65,6 +66,7 @@ func (e *engine) play(src *playbook.Play, pb *playbook.Playbook) error {
 		e.emit(NoHosts{Play: p.name})
 		return nil
 	}
+	p.warnReserved()
 	batches, err := p.batches()
 	if err != nil {
 		return err
@@ -181,7 +183,11 @@ func (p *play) eval(v value.Value) (value.Value, error) {
 	if isLiteral(v) {
 		return v, nil
 	}
-	return p.run.cfg.Templater.Value(p.run.ctx, v, p.vars.Eval(p.run.ctx, nil))
+	got, err := p.run.cfg.Templater.Value(p.run.ctx, v, p.vars.Eval(p.run.ctx, nil))
+	if err == nil && template.IsOmit(got) {
+		return value.None{}, nil
+	}
+	return got, err
 }
 
 func (p *play) text(s *playbook.Scalar, name string) (string, bool, error) {
@@ -287,6 +293,9 @@ func (p *play) batches() ([][]*inventory.Host, error) {
 			items = list.Items
 		}
 		for _, item := range items {
+			if _, none := item.(value.None); none {
+				continue
+			}
 			n, err := batchSize(item, len(p.hosts))
 			if err != nil {
 				return nil, p.wrong(nil, err.Error())

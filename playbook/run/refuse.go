@@ -2,6 +2,7 @@ package run
 
 import (
 	"fmt"
+	"strings"
 
 	"orch/playbook"
 	"orch/playbook/jinja/value"
@@ -28,6 +29,40 @@ var refusals = []refusal{
 		word: "debugger", at: func(t *playbook.Task) *playbook.Scalar { return t.Debugger },
 		harmless: func(v value.Value) bool { s, ok := v.(value.Str); return ok && s.S == "never" },
 	},
+}
+
+// reserved are names that mean something in a playbook: a variable of that name is
+// asking for confusion (ansible-core 2.18: vars/reserved.py and the template language's
+// globals).
+var reserved = func() map[string]bool {
+	set := map[string]bool{}
+	for _, name := range strings.Fields(`action any_errors_fatal args async become become_exe become_flags become_method become_user
+		changed_when check_mode collections connection debugger delay delegate_facts delegate_to diff environment fact_path failed_when
+		force_handlers gather_facts gather_subset gather_timeout handlers hosts ignore_errors ignore_unreachable local_action loop
+		loop_control loop_with max_fail_percentage module_defaults name no_log notify order poll port post_tasks pre_tasks register
+		remote_user retries roles run_once serial strategy tags tasks throttle timeout until vars_files vars_prompt when with_ block
+		rescue always range dict lipsum cycler joiner namespace lookup query q now undef`) {
+		set[name] = true
+	}
+	return set
+}()
+
+// warnReserved names the play's variables that have such names.
+func (p *play) warnReserved() {
+	sets := []*value.Dict{p.src.Vars, p.run.cfg.ExtraVars, p.answers}
+	for _, r := range p.src.Roles {
+		sets = append(sets, r.Vars, r.Defaults, r.RoleVars)
+	}
+	for _, d := range sets {
+		if d == nil {
+			continue
+		}
+		for k := range d.All() {
+			if name := value.String(k); reserved[name] {
+				p.run.warn(source.Pos{}, "Found variable using reserved name: "+name)
+			}
+		}
+	}
 }
 
 // refuse reports every keyword and meta action of the playbooks that is not supported.

@@ -36,8 +36,9 @@ type task struct {
 	// throttled is what throttle lets through under a strategy that is not linear.
 	throttled chan struct{}
 
-	args     *value.Dict // as written, with the free form under its name
-	constant bool        // args and defaults hold no templates
+	args     *value.Dict      // as written, with the free form under its name
+	splat    *playbook.Scalar // args: "{{ … }}", or such a text in place of arguments
+	constant bool             // args and defaults hold no templates
 	once     sync.Once
 	decoded  any // of constant arguments; copied for every use
 	given    *value.Dict
@@ -128,7 +129,13 @@ func (t *task) setModule(name string) {
 	if t.args == nil {
 		t.args = value.NewDict(0)
 	}
-	if t.src.FreeForm != nil {
+	t.splat = t.src.ArgsTemplate
+	switch {
+	case t.src.FreeForm == nil:
+	case free == "" && t.spec != nil && t.spec.Arg("_raw_params") == nil && !isLiteral(*t.src.FreeForm):
+		// As in ansible-core 2.18 such a text is a dict of all arguments.
+		t.splat = &playbook.Scalar{Pos: t.at(""), Val: *t.src.FreeForm}
+	default:
 		if free == "" {
 			free = "_raw_params"
 		}
@@ -139,7 +146,7 @@ func (t *task) setModule(name string) {
 		}
 		t.args = args
 	}
-	t.constant = t.src.ArgsTemplate == nil && isLiteral(t.args)
+	t.constant = t.splat == nil && isLiteral(t.args)
 	for _, d := range t.kw.moduleDefaults {
 		t.constant = t.constant && isLiteral(d)
 	}
