@@ -40,7 +40,7 @@ func (w *work) attempt(o *outcome, scope *vars.Scope, module any) *outcome {
 		if n == attempts || w.b.run.interrupted() {
 			o.attempts = attempts - 1
 			o.dict.SetStr("attempts", value.Int(attempts-1))
-			w.setFailed(o, true)
+			w.exhausted(o)
 			break
 		}
 		w.b.run.emit(Retry{
@@ -172,6 +172,17 @@ func (w *work) setFailed(o *outcome, failed bool) {
 			o.status = Changed
 		}
 	}
+}
+
+// exhausted makes a result failed because no attempt was the last. Where failed_when has
+// said that it did not fail, the task did not, though its result says so
+// (ansible-core 2.18: TaskResult.is_failed).
+func (w *work) exhausted(o *outcome) {
+	if _, judged := o.dict.GetStr("failed_when_result"); judged {
+		o.dict.SetStr("failed", value.Bool(true))
+		return
+	}
+	w.setFailed(o, true)
 }
 
 func (w *work) setChanged(o *outcome, changed bool) {

@@ -122,6 +122,9 @@ func (w *work) field(scope *vars.Scope, f field) (value.Value, bool, error) {
 		return f.raw, true, nil
 	}
 	v, err := w.b.run.cfg.Templater.Value(w.ctx, f.raw, scope)
+	if err == nil && template.IsOmit(v) && f.outer != nil {
+		return w.field(scope, *f.outer)
+	}
 	if err != nil || template.IsOmit(v) {
 		return nil, false, err
 	}

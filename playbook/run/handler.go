@@ -113,9 +113,12 @@ func (t *task) hasName(name string) bool {
 }
 
 func (t *task) listens(topic string) bool {
+	role := roleOf(t.src)
 	for _, l := range t.src.Listen {
-		if slices.Contains(appendText(nil, l), topic) {
-			return true
+		for _, name := range appendText(nil, l) {
+			if name == topic || role != nil && (shortRole(role)+" : "+name == topic || roleName(role)+" : "+name == topic) {
+				return true
+			}
 		}
 	}
 	return false

@@ -43,6 +43,8 @@ func chain(t *playbook.Task, play *playbook.Play) []*playbook.Keywords {
 type field struct {
 	pos source.Pos
 	raw value.Value // nil: not given
+	// outer is what holds when the value is omit: that of the enclosing block, or none.
+	outer *field
 	// literal is set when raw needs no templating.
 	literal bool
 }
@@ -151,12 +153,23 @@ func resolve(t *playbook.Task, play *playbook.Play) *keywords {
 	ks := chain(t, play)
 	k := &keywords{}
 	pick := func(get func(*playbook.Keywords) *playbook.Scalar) field {
+		var first field
+		at := &first
 		for _, kw := range ks {
-			if s := get(kw); s != nil {
-				return newField(s)
+			s := get(kw)
+			if s == nil {
+				continue
+			}
+			if at.given() {
+				at.outer = &field{}
+				at = at.outer
+			}
+			*at = newField(s)
+			if at.literal {
+				break // it cannot be omit
 			}
 		}
-		return field{}
+		return first
 	}
 	k.connection = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.Connection })
 	k.port = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.Port })

@@ -288,7 +288,7 @@ func (c loopControl) item(items []value.Value, i int, v value.Value) *loopItem {
 func (w *work) combine(o *outcome) {
 	results := make([]value.Value, len(o.items))
 	skipped, unknown := true, false
-	changed, failed, unreachable := false, false, false
+	changed, failed, unreachable, resultFailed := false, false, false, false
 	ignoreErrors, ignoreUnreachable := true, true
 	for i, it := range o.items {
 		results[i] = it.value
@@ -297,6 +297,7 @@ func (w *work) combine(o *outcome) {
 		unknown = unknown || it.unknown
 		o.maybe = o.maybe || it.maybe
 		o.noLog = o.noLog || it.noLog
+		resultFailed = resultFailed || flagOf(it.dict, "failed")
 		if it.status == Failed {
 			failed = true
 			ignoreErrors = ignoreErrors && it.ignoreErrors
@@ -330,6 +331,10 @@ func (w *work) combine(o *outcome) {
 		msg = "All items skipped"
 	case changed:
 		o.status = Changed
+	}
+	if resultFailed && !failed {
+		d.SetStr("failed", value.Bool(true))
+		msg = "One or more items failed"
 	}
 	o.unknown = unknown && o.status != Failed && o.status != Unreachable
 	d.SetStr("msg", value.S(msg))
