@@ -485,6 +485,9 @@ func (a *ansible) deprecated(msg string) {
 
 // stats is the recap.
 func (a *ansible) stats(ev run.RunDone) {
+	if ev.Aborted {
+		return
+	}
 	a.stars("PLAY RECAP")
 	hosts := slices.Sorted(slices.Values(ev.Hosts))
 	for _, h := range hosts {

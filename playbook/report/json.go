@@ -63,6 +63,7 @@ type jsonEvent struct {
 	Pending     map[string][]string   `json:"pending_handlers,omitempty"`
 	Stats       json.RawMessage       `json:"stats,omitempty"`
 	Interrupted bool                  `json:"interrupted,omitempty"`
+	Aborted     bool                  `json:"aborted,omitempty"`
 	Seconds     float64               `json:"seconds,omitempty"`
 }
 
@@ -160,7 +161,7 @@ func toEvent(ev run.Event, o Options) jsonEvent {
 func toDone(ev run.RunDone) jsonEvent {
 	out := jsonEvent{
 		Event: "run_done", Hosts: ev.Hosts, Failed: ev.Failed, Unreachable: ev.Unreachable, Pending: ev.Pending,
-		Interrupted: ev.Interrupted, Seconds: ev.Duration.Seconds(), Recap: map[string]jsonCounts{},
+		Interrupted: ev.Interrupted, Aborted: ev.Aborted, Seconds: ev.Duration.Seconds(), Recap: map[string]jsonCounts{},
 	}
 	for name, c := range ev.Recap {
 		out.Recap[name] = jsonCounts(*c)

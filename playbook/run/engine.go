@@ -91,7 +91,7 @@ func (e *engine) run() (RunDone, error) {
 	}
 	done := RunDone{
 		Recap: e.counts, Hosts: e.order, Failed: keys(e.failed, e.order), Unreachable: keys(e.unreachable, e.order),
-		Stats: e.stats, Interrupted: e.interrupted(), Duration: time.Since(start), Pending: e.pending,
+		Stats: e.stats, Interrupted: e.interrupted(), Aborted: err != nil, Duration: time.Since(start), Pending: e.pending,
 	}
 	e.emit(done)
 	return done, err

@@ -176,7 +176,9 @@ type RunDone struct {
 	Failed, Unreachable []string
 	Stats               *value.Dict // set_stats, nil if none
 	Interrupted         bool
-	Duration            time.Duration
+	// Aborted is set when an error that is no host's ended the run; Run returns it.
+	Aborted  bool
+	Duration time.Duration
 	// Pending are handlers that were notified and not run, by host.
 	Pending map[string][]string
 }
