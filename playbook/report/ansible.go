@@ -96,7 +96,11 @@ func (a *ansible) event(ev run.Event) {
 	case run.Notified:
 		if a.o.Verbosity > 1 {
 			for _, name := range ev.Handlers {
-				a.display(fmt.Sprintf("NOTIFIED HANDLER %s for %s", name, ev.Host), blue)
+				if ev.Saved {
+					a.display(fmt.Sprintf("Notification for handler %s has been saved.", name), blue)
+				} else {
+					a.display(fmt.Sprintf("NOTIFIED HANDLER %s for %s", name, ev.Host), blue)
+				}
 			}
 		}
 	case run.Warning:
@@ -253,6 +257,10 @@ func (a *ansible) done(ev run.TaskDone) {
 		ev.Loop = false
 	}
 	label := hostLabel(ev.Host, r)
+	if t.Module == "ansible.builtin.meta" && r.Status != run.Failed {
+		a.meta(ev, r)
+		return
+	}
 	switch {
 	case r.Status == run.Failed:
 		a.need(t)
@@ -286,6 +294,24 @@ func (a *ansible) done(ev run.TaskDone) {
 		a.need(t)
 	default:
 		a.ok(ev, t, r, label)
+	}
+}
+
+// meta shows what a meta task did: nothing unless asked, but that it was skipped.
+func (a *ansible) meta(ev run.TaskDone, r run.Result) {
+	text := r.Msg
+	if r.Status == run.Skipped {
+		text = field(r, "skip_reason")
+	}
+	if a.o.Verbosity > 1 {
+		a.display("META: "+text, blue)
+	}
+	if r.Status == run.Skipped && !a.o.HideSkipped {
+		msg := fmt.Sprintf("skipping: [%s]", ev.Host)
+		if a.o.Verbosity > 0 {
+			msg += " => " + a.dump(a.tasks[ev.ID], r)
+		}
+		a.display(msg, cyan)
 	}
 }
 

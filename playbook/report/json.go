@@ -49,6 +49,7 @@ type jsonEvent struct {
 	Line     string      `json:"line,omitempty"`
 	File     string      `json:"file,omitempty"`
 	Handlers []string    `json:"handlers,omitempty"`
+	Saved    bool        `json:"saved,omitempty"`
 	Loop     bool        `json:"loop,omitempty"`
 	Attempt  int         `json:"attempt,omitempty"`
 	Retries  int         `json:"retries,omitempty"`
@@ -149,7 +150,7 @@ func toEvent(ev run.Event, o Options) jsonEvent {
 	case run.Included:
 		return jsonEvent{Event: "included", Task: ev.ID, File: ev.File, Hosts: ev.Hosts, Item: ev.Label}
 	case run.Notified:
-		return jsonEvent{Event: "notified", Task: ev.ID, Host: ev.Host, Handlers: ev.Handlers}
+		return jsonEvent{Event: "notified", Task: ev.ID, Host: ev.Host, Handlers: ev.Handlers, Saved: ev.Saved}
 	case run.Warning:
 		return jsonEvent{Event: "warning", Diagnostic: &ev.Diagnostic, Deprecated: ev.Deprecated}
 	case run.RunDone:

@@ -91,7 +91,7 @@ func (j *junit) event(ev run.Event) {
 
 func (j *junit) done(ev run.TaskDone) {
 	t, r := j.tasks[ev.ID], ev.Result
-	if t.Implicit || len(j.suites) == 0 {
+	if t.Implicit || t.Module == "ansible.builtin.meta" || len(j.suites) == 0 {
 		return
 	}
 	s := j.suites[len(j.suites)-1]

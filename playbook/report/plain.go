@@ -60,7 +60,7 @@ func (p *plain) event(ev run.Event) {
 			p.line(ev.ID, func() { p.printf("  included %s for %s\n", ev.File, strings.Join(ev.Hosts, ", ")) })
 		}
 	case run.Notified:
-		if p.o.Verbosity > 1 {
+		if p.o.Verbosity > 1 && ev.Saved {
 			p.line(ev.ID, func() { p.printf("  %s: notified %s\n", ev.Host, strings.Join(ev.Handlers, ", ")) })
 		}
 	case run.Warning:

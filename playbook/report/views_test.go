@@ -101,7 +101,7 @@ func everything() []run.Event {
 		run.TaskDone{ID: 2, Host: "h4", Result: run.Result{Status: run.OK, Maybe: true, Delegated: "other", Address: "192.0.2.1",
 			Steps: []modules.StepResult{{Title: "ask", Effect: modules.Maybe}}}},
 		run.Included{ID: 1, File: "inc.yml", Hosts: []string{"h1"}, Label: "i"},
-		run.Notified{ID: 1, Host: "h1", Handlers: []string{"u"}},
+		run.Notified{ID: 1, Host: "h1", Handlers: []string{"u"}, Saved: true},
 		run.Warning{Diagnostic: source.Diagnostic{Severity: source.Warning, Pos: pos, Msg: "careful", Hint: "really"}},
 		run.Warning{Diagnostic: source.Diagnostic{Severity: source.Warning, Msg: "old"}, Deprecated: true},
 		run.NoHosts{Play: "p", Matched: true},

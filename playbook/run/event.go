@@ -149,11 +149,13 @@ type Included struct {
 // BatchDone closes a batch of a play: what a journal may keep is settled.
 type BatchDone struct{ Batch int }
 
-// Notified says that a host's task notified handlers.
+// Notified says that a host's task notified handlers (Saved: for the next flush, by the
+// names it gave), or that a flush found the handlers that were meant.
 type Notified struct {
 	ID       int
 	Host     string
 	Handlers []string
+	Saved    bool
 }
 
 // A Warning is a remark, said once per text and place.

@@ -28,19 +28,32 @@ func (b *batch) notify(w *work, names []string) {
 			b.err = &AbortError{Pos: w.t.src.Pos, Err: errors.New(msg)}
 			return
 		}
-		known = append(known, name)
 		if w.h.it.cur.flushing {
-			for _, t := range found {
-				w.h.it.notify(t)
-			}
+			b.mark(w, found)
 			continue
 		}
+		known = append(known, name)
 		if !slices.Contains(w.h.it.notifications, name) {
 			w.h.it.notifications = append(w.h.it.notifications, name)
 			w.h.it.current = false
 		}
 	}
-	b.run.emit(Notified{ID: w.t.id, Host: w.h.name, Handlers: known})
+	if known != nil {
+		b.run.emit(Notified{ID: w.t.id, Host: w.h.name, Handlers: known, Saved: true})
+	}
+}
+
+// mark notifies handlers for the host.
+func (b *batch) mark(w *work, found []*task) {
+	ev := Notified{ID: w.t.id, Host: w.h.name}
+	for _, t := range found {
+		if w.h.it.notify(t) {
+			ev.Handlers = append(ev.Handlers, t.label(t.name))
+		}
+	}
+	if ev.Handlers != nil {
+		b.run.emit(ev)
+	}
 }
 
 // findHandlers lists the handlers a notification means: one of that name, and all that
@@ -150,14 +163,13 @@ func (h *host) unflushed() []string {
 }
 
 // flush matches the host's notifications to handlers and starts running them.
-func (b *batch) flush(h *host) error {
+func (b *batch) flush(w *work) error {
+	h := w.h
 	if h.it.cur.flushing {
 		return &AbortError{Pos: source.Pos{}, Err: errors.New("flush_handlers cannot be used as a handler")}
 	}
 	for _, name := range h.it.notifications {
-		for _, t := range b.findHandlers(name) {
-			h.it.notify(t)
-		}
+		b.mark(w, b.findHandlers(name))
 	}
 	h.it.notifications = nil
 	h.it.current = false

@@ -37,10 +37,9 @@ func (b *batch) metaStep(t *task, hosts []*host) error {
 			return b.err
 		}
 		if !t.implicit {
-			switch {
-			case o.status == Failed:
+			if o.status == Failed {
 				b.process(w, o, false)
-			case o.status == Skipped:
+			} else { // what is no task of a host's own is not counted
 				e.emit(TaskDone{ID: t.id, Host: h.name, Result: w.event(o)})
 			}
 		}
@@ -93,7 +92,33 @@ func (b *batch) meta(w *work) *outcome {
 	if err := b.metaAction(w, scope); err != nil {
 		return w.fail(o, scope, err)
 	}
+	o.dict.SetStr("msg", value.S(w.metaMessage()))
 	return o
+}
+
+// metaMessage says what a meta action did, in Ansible's words.
+func (w *work) metaMessage() string {
+	switch w.t.meta {
+	case "flush_handlers":
+		return "triggered running handlers for " + w.h.name
+	case "refresh_inventory":
+		return "inventory successfully refreshed"
+	case "clear_facts":
+		return "facts cleared"
+	case "clear_host_errors":
+		return "cleared host errors"
+	case "end_batch":
+		return "ending batch"
+	case "end_play":
+		return "ending play"
+	case "end_host":
+		return "ending play for " + w.h.name
+	case "end_role":
+		return "ending role " + roleName(roleOf(w.t.src)) + " for " + w.h.name
+	case "reset_connection":
+		return "reset connection"
+	}
+	return w.t.meta
 }
 
 func skipSuffix(w *work) string {
@@ -120,7 +145,7 @@ func (b *batch) metaAction(w *work, scope *vars.Scope) error {
 	e, h := b.run, w.h
 	switch w.t.meta {
 	case "flush_handlers":
-		b.err = b.flush(h)
+		b.err = b.flush(w)
 	case "refresh_inventory":
 		if e.cfg.Refresh == nil {
 			return fmt.Errorf("the inventory cannot be read again here")
