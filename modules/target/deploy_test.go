@@ -283,8 +283,10 @@ func TestHelperForOtherUsers(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, who may become anybody")
 	}
-	home := t.TempDir()
-	t.Setenv("HOME", home)
+	t.Setenv("HOME", t.TempDir())
+	if shared := "/var/tmp/orch-0"; second(os.Stat(shared)) != nil {
+		t.Cleanup(func() { _ = os.RemoveAll(shared) })
+	}
 	p := NewPool(PoolConfig{Helper: testHelper(t), Warn: func(h, m string) { t.Errorf("%s: %s", h, m) }})
 	defer p.Close()
 	for _, user := range []string{"root", "nobody"} {
