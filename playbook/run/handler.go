@@ -75,7 +75,7 @@ func (b *batch) findHandlers(name string) []*task {
 		if !t.listens(name) {
 			continue
 		}
-		if t.name != "" {
+		if b.handlerName(t) {
 			if seen[t.name] {
 				continue
 			}
