@@ -182,7 +182,7 @@ func (a *ansible) head(t run.TaskStart) {
 
 func (a *ansible) path(t run.TaskStart) {
 	if t.Pos.File != "" {
-		a.display(fmt.Sprintf("task path: %s:%d", t.Pos.File, t.Pos.Line), darkGray)
+		a.display(fmt.Sprintf("task path: %s:%d", absolute(t.Pos.File), t.Pos.Line), darkGray)
 	}
 }
 
@@ -265,7 +265,8 @@ func (a *ansible) done(ev run.TaskDone) {
 	case r.Status == run.Failed:
 		a.need(t)
 		a.warnings(r)
-		if !ev.Loop {
+		// debug's results are reduced to its message before they are looked at.
+		if !ev.Loop || t.Module == "ansible.builtin.debug" {
 			if a.o.Verbosity < 2 && a.o.PathOnFailure {
 				a.path(t)
 			}
@@ -409,18 +410,22 @@ func (a *ansible) dump(t run.TaskStart, r run.Result) string {
 		}
 	}
 	if excerpt := a.excerpt(t, r); excerpt != "" {
-		if msg, ok := d.GetStr("msg"); ok {
-			d.SetStr("msg", value.S(value.String(msg)+excerpt))
+		for _, key := range []string{"msg", "reason"} {
+			if msg, ok := d.GetStr(key); ok {
+				d.SetStr(key, value.S(value.String(msg)+excerpt))
+				break
+			}
 		}
 	}
 	isDebug := t.Module == "ansible.builtin.debug"
+	_, loop := d.GetStr("results")
 	if isDebug && r.Cause.Msg == "" {
 		d = debugResult(d)
 	} else if a.o.Verbosity > 2 && r.Args != nil && r.Status != run.Unreachable && r.Cause.Msg == "" {
 		d.SetStr("invocation", value.D("module_args", r.Args))
 	}
 	indent := ""
-	if always(t, r) || a.o.Verbosity > 2 || a.o.Pretty != nil && *a.o.Pretty {
+	if always(t, r) && !loop || a.o.Verbosity > 2 || a.o.Pretty != nil && *a.o.Pretty {
 		indent = "    "
 	}
 	if a.o.Pretty != nil && !*a.o.Pretty {
@@ -429,28 +434,45 @@ func (a *ansible) dump(t run.TaskStart, r run.Result) string {
 	return toJSON(d, indent)
 }
 
-// excerpt is what Ansible adds to the message of a task that cannot be understood.
+// excerpt is what Ansible adds to the message of a task that cannot be understood: the
+// place of the task, or of the name of a role that is not there.
 func (a *ansible) excerpt(t run.TaskStart, r run.Result) string {
-	if r.Cause.Rule != "undefined" && r.Cause.Rule != "condition" || t.Pos.File == "" {
+	pos := t.Pos
+	switch r.Cause.Rule {
+	case "role":
+		pos = r.Cause.Pos
+	case "undefined", "condition":
+	default:
+		return ""
+	}
+	if pos.File == "" {
 		return ""
 	}
 	text := fmt.Sprintf("\n\nThe error appears to be in '%s': line %d, column %d, but may\n"+
-		"be elsewhere in the file depending on the exact syntax problem.\n", t.Pos.File, t.Pos.Line, t.Pos.Col)
+		"be elsewhere in the file depending on the exact syntax problem.\n", absolute(pos.File), pos.Line, pos.Col)
 	if a.o.Lines == nil {
 		return text
 	}
-	lines := a.o.Lines(t.Pos.File)
+	lines := a.o.Lines(pos.File)
 	at := func(n int) string {
 		if n < 1 || n > len(lines) {
 			return ""
 		}
 		return strings.TrimRight(lines[n-1], " \t\r\n")
 	}
-	if at(t.Pos.Line) == "" {
+	if at(pos.Line) == "" {
 		return text
 	}
 	return text + fmt.Sprintf("\nThe offending line appears to be:\n\n%s\n%s\n%s^ here\n",
-		at(t.Pos.Line-1), at(t.Pos.Line), strings.Repeat(" ", max(0, t.Pos.Col-1)))
+		at(pos.Line-1), at(pos.Line), strings.Repeat(" ", max(0, pos.Col-1)))
+}
+
+// absolute is the path as Ansible shows it.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 // debugResult is what debug shows: msg alone, or the variable.

@@ -95,6 +95,7 @@ func (w *work) fail(o *outcome, scope *vars.Scope, err error) *outcome {
 // diagnose gives an error the place it has, else that of the task.
 func diagnose(err error, pos source.Pos) source.Diagnostic {
 	var ke *keywordError
+	var me *missingError
 	var ds source.Diagnostics
 	d := template.Diagnose(err)
 	switch {
@@ -102,6 +103,8 @@ func diagnose(err error, pos source.Pos) source.Diagnostic {
 		d.Rule = "undefined"
 	case errors.As(err, new(*conditionError)):
 		d.Rule = "condition"
+	case errors.As(err, &me):
+		d = me.d
 	case errors.As(err, &ke):
 		d.Pos = ke.pos
 	case errors.As(err, &ds) && len(ds) > 0:

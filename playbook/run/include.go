@@ -88,7 +88,9 @@ func (w *work) includeTasks(inc *include, scope *vars.Scope) error {
 		return errors.New("No include file was specified to the include")
 	}
 	inc.name = name
-	inc.path, err = w.findTasks(name)
+	if inc.path, err = w.findTasks(name); err == nil {
+		inc.path, err = filepath.Abs(inc.path)
+	}
 	return err
 }
 
@@ -339,10 +341,23 @@ func (b *batch) includeError(t *task, path string, err error) error {
 	}
 	var ds source.Diagnostics
 	if errors.As(err, &ds) && path == "" && missingRole(ds) {
-		return err
+		d := ds[0]
+		d.Rule = "role"
+		for _, name := range []string{"name", "role"} {
+			if _, ok := t.args.GetStr(name); ok {
+				d.Pos = t.at(name)
+			}
+		}
+		return &missingError{d}
 	}
 	return &AbortError{Pos: t.src.Pos, Err: err}
 }
+
+// A missingError is a role that is not there: its message is without its place.
+type missingError struct{ d source.Diagnostic }
+
+// Error implements error.
+func (e *missingError) Error() string { return e.d.Msg }
 
 func missingRole(ds source.Diagnostics) bool {
 	return slices.ContainsFunc(ds, func(d source.Diagnostic) bool { return strings.Contains(d.Msg, "was not found") })

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"sync"
 	"time"
 
@@ -45,16 +46,19 @@ func (w *work) items(scope *vars.Scope) ([]value.Value, error) {
 }
 
 func (w *work) lookup(scope *vars.Scope) ([]value.Value, error) {
-	if w.t.src.With == "list" || w.t.src.With == builtin+"list" {
+	// These two take the whole of what they are given for the list.
+	if name := strings.TrimPrefix(w.t.src.With, builtin); name == "list" || name == "indexed_items" {
 		v, err := w.b.run.cfg.Templater.Value(w.ctx, w.t.src.Loop, scope)
 		if err != nil || value.IsUnknown(v) {
 			return nil, err
 		}
 		list, ok := v.(*value.List)
 		if !ok {
-			return nil, errors.New("with_list expects a list")
+			return nil, fmt.Errorf("with_%s expects a list", name)
 		}
-		return append([]value.Value{}, list.Items...), nil
+		if name == "list" {
+			return append([]value.Value{}, list.Items...), nil
+		}
 	}
 	terms := []value.Value{w.t.src.Loop}
 	if list, ok := w.t.src.Loop.(*value.List); ok {
