@@ -263,6 +263,9 @@ func (a *ansible) done(ev run.TaskDone) {
 	}
 	switch {
 	case r.Status == run.Failed:
+		if reason := field(r, "reason"); include(t) && reason != "" {
+			a.complain("ERROR! " + reason + a.excerpt(t, r))
+		}
 		a.need(t)
 		a.warnings(r)
 		// debug's results are reduced to its message before they are looked at.
@@ -516,6 +519,14 @@ func (a *ansible) warn(msg string) {
 	}
 	a.warned[text] = true
 	a.errs.printf("%s\n", a.o.paint(brightPurple, text))
+}
+
+// complain prints an error once.
+func (a *ansible) complain(text string) {
+	if !a.warned[text] {
+		a.warned[text] = true
+		a.errs.printf("%s\n", a.o.paint(red, strings.TrimSuffix(text, "\n")))
+	}
 }
 
 func (a *ansible) deprecated(msg string) {

@@ -79,7 +79,7 @@ func (e *engine) play(src *playbook.Play, pb *playbook.Playbook) error {
 		before := len(e.failed) + len(e.unreachable)
 		e.emit(PlayStart{
 			Name: p.name, Hosts: names(hosts), Pos: src.Pos, Batch: i + 1, Batches: len(batches),
-			Strategy: p.strategy, Check: e.cfg.Check,
+			Strategy: p.strategy, Check: p.check(),
 		})
 		if err := b.execute(); err != nil {
 			return err
@@ -96,6 +96,18 @@ func (e *engine) play(src *playbook.Play, pb *playbook.Playbook) error {
 		}
 	}
 	return nil
+}
+
+// check is whether the play as a whole is in check mode.
+func (p *play) check() bool {
+	if s := p.src.CheckMode; s != nil {
+		if v, err := p.eval(s.Val); err == nil {
+			if on, err := toBool("check_mode", newField(s), v); err == nil {
+				return on
+			}
+		}
+	}
+	return p.run.cfg.Check
 }
 
 func names(hosts []*inventory.Host) []string {
