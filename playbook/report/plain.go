@@ -321,9 +321,14 @@ func (p *plain) recap(ev run.RunDone) {
 			n          int
 			always     bool
 		}{
-			{"ok", green, c.OK, true}, {"changed", yellow, c.Changed, true}, {"may change", cyan, c.Maybe, false},
-			{"skipped", cyan, c.Skipped, false}, {"ignored", yellow, c.Ignored, false}, {"rescued", yellow, c.Rescued, false},
-			{"failed", red, c.Failed, false}, {"unreachable", brightRed, c.Unreachable, false},
+			{"ok", green, c.OK, true},
+			{"changed", yellow, c.Changed, true},
+			{"may change", cyan, c.Maybe, false},
+			{"skipped", cyan, c.Skipped, false},
+			{"ignored", yellow, c.Ignored, false},
+			{"rescued", yellow, c.Rescued, false},
+			{"failed", red, c.Failed, false},
+			{"unreachable", brightRed, c.Unreachable, false},
 		} {
 			if f.n > 0 || f.always {
 				code := f.code

@@ -66,6 +66,34 @@ func (w *work) spec(scope *vars.Scope, name string) (target.HostSpec, error) {
 	return s, nil
 }
 
+// reached are the connection variables a task sees though nobody set them: how the host
+// is reached (ansible-core 2.18: PlayContext.update_vars).
+func (w *work) reached(scope *vars.Scope) []value.Named {
+	var out []value.Named
+	add := func(v value.Value, names ...string) {
+		for _, name := range names {
+			if _, set, _ := scope.Raw(name); !set {
+				out = append(out, value.Named{Name: name, Val: v})
+			}
+		}
+	}
+	if _, set, _ := scope.Raw("ansible_host"); !set {
+		add(value.S(w.h.name), "ansible_host", "ansible_ssh_host")
+	}
+	d := &w.b.run.cfg.Defaults
+	if v, ok, err := w.field(scope, w.t.kw.remoteUser); err == nil && ok {
+		add(v, "ansible_user", "ansible_ssh_user")
+	} else if d.User != "" {
+		add(value.S(d.User), "ansible_user", "ansible_ssh_user")
+	}
+	if v, ok, err := w.field(scope, w.t.kw.port); err == nil && ok {
+		add(v, "ansible_port", "ansible_ssh_port")
+	} else if d.Port != 0 {
+		add(value.Int(d.Port), "ansible_port", "ansible_ssh_port")
+	}
+	return out
+}
+
 // A connector reads the variables and keywords of one HostSpec; its first error stays.
 type connector struct {
 	w     *work

@@ -24,6 +24,8 @@ type work struct {
 	h   *host
 	ctx context.Context
 	top []value.Named // the variables of a loop's turn
+	// reach are connection variables nobody set, with the values they come to.
+	reach []value.Named
 }
 
 // An outcome is what a task, or an item of its loop, came to.
@@ -65,6 +67,9 @@ func (w *work) perform() *outcome {
 
 func (w *work) loopOrOne() *outcome {
 	scope := w.t.vars.Eval(w.ctx, w.h.vars)
+	if w.reach = w.reached(scope); w.reach != nil {
+		scope = w.t.vars.Eval(w.ctx, w.h.vars, w.reach...)
+	}
 	if !w.t.loops() {
 		return w.one(scope, nil, nil)
 	}

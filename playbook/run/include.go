@@ -147,8 +147,11 @@ func (w *work) includeRole(inc *include, scope *vars.Scope) error {
 		dst   *string
 		names []string
 	}{
-		{&r.Name, []string{"name", "role"}}, {&r.TasksFrom, []string{"tasks_from"}}, {&r.VarsFrom, []string{"vars_from"}},
-		{&r.DefaultsFrom, []string{"defaults_from"}}, {&r.HandlersFrom, []string{"handlers_from"}},
+		{&r.Name, []string{"name", "role"}},
+		{&r.TasksFrom, []string{"tasks_from"}},
+		{&r.VarsFrom, []string{"vars_from"}},
+		{&r.DefaultsFrom, []string{"defaults_from"}},
+		{&r.HandlersFrom, []string{"handlers_from"}},
 	} {
 		v, err := w.argument(scope, f.names...)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -114,7 +115,7 @@ func (w *work) control(scope *vars.Scope) (loopControl, error) {
 
 // loop runs the task for every item. Items see what earlier ones registered.
 func (w *work) loop(items []value.Value) *outcome {
-	scope := w.t.vars.Eval(w.ctx, w.h.vars)
+	scope := w.t.vars.Eval(w.ctx, w.h.vars, w.reach...)
 	c, err := w.control(scope)
 	if err != nil {
 		return w.fail(&outcome{}, scope, err)
@@ -185,7 +186,7 @@ func (w *work) turn(it *loopItem, c loopControl, last value.Value) (*outcome, *v
 	if last != nil && w.t.src.Register != nil {
 		top = append(top, value.Named{Name: registerName(w.t.src), Val: last})
 	}
-	scope := w.t.vars.Eval(w.ctx, w.h.vars, top...)
+	scope := w.t.vars.Eval(w.ctx, w.h.vars, append(slices.Clone(w.reach), top...)...)
 	start := time.Now()
 	label := value.String(it.val)
 	if c.label == nil {

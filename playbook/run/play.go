@@ -141,7 +141,7 @@ func (p *play) setup() error {
 	if err := p.match(pattern); err != nil {
 		return err
 	}
-	p.strategy = e.cfg.Strategy
+	p.strategy = strings.TrimPrefix(e.cfg.Strategy, builtin)
 	if s, ok, err := p.text(src.Strategy, "strategy"); err != nil {
 		return err
 	} else if ok {

@@ -132,9 +132,18 @@ func TestEventsAreMasked(t *testing.T) {
 		Failure: &modules.Failure{Msg: s, Cmd: []string{s}, Stdout: s, Stderr: s, Hint: s},
 	}
 	for _, ev := range []Event{
-		PlayStart{Name: s}, NoHosts{Play: s}, TaskStart{Name: s, Args: s}, HostStart{Item: s}, HostLine{Line: s},
-		ItemDone{Label: s, Result: res}, Retry{Item: s, Result: res}, TaskDone{Result: res}, Included{File: s, Label: s},
-		Notified{Handlers: []string{s}}, Warning{Diagnostic: d}, RunDone{Stats: value.D("x", value.S(s))},
+		PlayStart{Name: s},
+		NoHosts{Play: s},
+		TaskStart{Name: s, Args: s},
+		HostStart{Item: s},
+		HostLine{Line: s},
+		ItemDone{Label: s, Result: res},
+		Retry{Item: s, Result: res},
+		TaskDone{Result: res},
+		Included{File: s, Label: s},
+		Notified{Handlers: []string{s}},
+		Warning{Diagnostic: d},
+		RunDone{Stats: value.D("x", value.S(s))},
 	} {
 		text, err := json.Marshal(r.event(ev))
 		must(t, err)

@@ -113,6 +113,9 @@ func refuse(ds *source.Diagnostics, t *playbook.Task) {
 		d := ds.Errorf(s.Pos, "%s is not supported yet", r.word)
 		d.Hint = r.hint
 	}
+	if t.Executable != "" {
+		ds.Errorf(t.Pos, "module %q is the executable %s: modules from library folders are not supported yet", t.Action, t.Executable)
+	}
 	if moduleName(t) != modMeta {
 		return
 	}

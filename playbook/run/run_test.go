@@ -247,9 +247,11 @@ func result(host string, r Result) string {
 	} else if r.Value != nil {
 		for k, v := range r.Value.All() {
 			name := value.String(k)
-			if slices.Contains([]string{"changed", "failed", "skipped", "results", "ansible_loop_var", "cmd", "rc", "stderr",
+			if slices.Contains([]string{
+				"changed", "failed", "skipped", "results", "ansible_loop_var", "cmd", "rc", "stderr",
 				"stdout_lines", "stderr_lines", "start", "end", "delta", "attempts", "skip_reason", "false_condition",
-				"ansible_facts", "ansible_stats", "add_host", "add_group", "_ansible_facts_cacheable", "item", "include", "include_args", "failed_when_result", "changed_when_result", "msg", "timedout"}, name) {
+				"ansible_facts", "ansible_stats", "add_host", "add_group", "_ansible_facts_cacheable", "item", "include", "include_args", "failed_when_result", "changed_when_result", "msg", "timedout",
+			}, name) {
 				continue
 			}
 			words = append(words, "| "+name+"="+value.String(v))
