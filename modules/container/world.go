@@ -85,7 +85,7 @@ type Engine struct {
 	DockerHost string `orch:"alias=docker_url"`
 	// Version of the API; auto negotiates.
 	APIVersion string `orch:"name=api_version,alias=docker_api_version,default=auto"`
-	// Seconds to wait for an answer.
+	// Seconds to wait for a connection; what is built or pulled has no limit.
 	Timeout int `orch:"default=60"`
 	// Accepted and void: nothing is read from the environment of a client on the host.
 	Debug bool
@@ -148,7 +148,11 @@ func (w *World) client(e Engine, host string, dial Dialer) (*client.Client, erro
 	network, addr, _ := strings.Cut(address, "://")
 	opts := []client.Opt{
 		client.WithHost("tcp://" + host), // the name shown in messages; never resolved
-		client.WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) { return dial.Dial(ctx, network, addr) }),
+		client.WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
+			ctx, cancel := context.WithTimeout(ctx, seconds(e.Timeout))
+			defer cancel()
+			return dial.Dial(ctx, network, addr)
+		}),
 		client.WithUserAgent("orch"),
 	}
 	if e.APIVersion == "auto" || e.APIVersion == "" {

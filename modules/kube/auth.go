@@ -13,7 +13,6 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
-	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"orch/modules"
 )
@@ -181,12 +180,12 @@ func (a Auth) file(env Lookup) (clientcmd.ClientConfig, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	merged := clientcmdapi.NewConfig()
 	rules := &clientcmd.ClientConfigLoadingRules{Precedence: paths}
 	if len(paths) == 1 {
 		rules = &clientcmd.ClientConfigLoadingRules{ExplicitPath: paths[0]}
 	}
-	if merged, err = rules.Load(); err != nil {
+	merged, err := rules.Load()
+	if err != nil {
 		return nil, "", fmt.Errorf("read kubeconfig: %w", err)
 	}
 	if a.Context != "" {

@@ -192,20 +192,34 @@ func TestClusterFailuresComeFastAndSayWhy(t *testing.T) {
 		state        func(u *unstructured.Unstructured) bool
 		words        []string
 	}{
-		{"image", "", func(l *lab) string { return strings.ReplaceAll(l.web(""), "kube-app:1", "kube-app:nope") }, podKind, waiting("ErrImagePull"),
-			[]string{"Deployment NS/web failed", "pod web-", "container web", "ImagePullBackOff", "kube-app:nope", "not found", "event Failed"}},
-		{"crash", "", func(l *lab) string { return l.web(`, args: ["3", "no database"]`) }, podKind, waiting("CrashLoopBackOff"),
-			[]string{"Deployment NS/web failed", "CrashLoopBackOff", "exited with code 3", "restarted", "| no database"}},
-		{"job", "", func(l *lab) string {
-			return `{apiVersion: batch/v1, kind: Job, metadata: {name: j, namespace: NS}, spec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, containers: [{name: j, image: ` + l.app() + `, args: ["4", "no schema"]}]}}}}`
-		}, schema.GroupVersionKind{Group: "batch", Version: "v1", Kind: "Job"}, broken("Failed"),
-			[]string{"Job NS/j failed", "BackoffLimitExceeded", "exited with code 4", "| no schema"}},
-		{"quota", quota, func(l *lab) string { return l.web("") }, schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"}, broken("ReplicaFailure"),
-			[]string{"Deployment NS/web failed", "FailedCreate", "exceeded quota: q"}},
-		{"setquota", quota, func(l *lab) string {
-			return strings.ReplaceAll(strings.ReplaceAll(l.web(""), "kind: Deployment", "kind: StatefulSet"), "spec: {replicas", "spec: {serviceName: web, replicas")
-		}, eventKind, func(u *unstructured.Unstructured) bool { return object{u.Object}.str("reason") == "FailedCreate" },
-			[]string{"StatefulSet NS/web failed", "FailedCreate", "exceeded quota: q"}},
+		{
+			"image", "", func(l *lab) string { return strings.ReplaceAll(l.web(""), "kube-app:1", "kube-app:nope") }, podKind, waiting("ErrImagePull"),
+			[]string{"Deployment NS/web failed", "pod web-", "container web", "ImagePullBackOff", "kube-app:nope", "not found", "event Failed"},
+		},
+		{
+			"crash", "", func(l *lab) string { return l.web(`, args: ["3", "no database"]`) }, podKind, waiting("CrashLoopBackOff"),
+			[]string{"Deployment NS/web failed", "CrashLoopBackOff", "exited with code 3", "restarted", "| no database"},
+		},
+		{
+			"job", "", func(l *lab) string {
+				return `{apiVersion: batch/v1, kind: Job, metadata: {name: j, namespace: NS}, spec: {backoffLimit: 0, template: {spec: {restartPolicy: Never, containers: [{name: j, image: ` + l.app() + `, args: ["4", "no schema"]}]}}}}`
+			},
+			schema.GroupVersionKind{Group: "batch", Version: "v1", Kind: "Job"},
+			broken("Failed"),
+			[]string{"Job NS/j failed", "BackoffLimitExceeded", "exited with code 4", "| no schema"},
+		},
+		{
+			"quota", quota, func(l *lab) string { return l.web("") },
+			schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "Deployment"},
+			broken("ReplicaFailure"),
+			[]string{"Deployment NS/web failed", "FailedCreate", "exceeded quota: q"},
+		},
+		{
+			"setquota", quota, func(l *lab) string {
+				return strings.ReplaceAll(strings.ReplaceAll(l.web(""), "kind: Deployment", "kind: StatefulSet"), "spec: {replicas", "spec: {serviceName: web, replicas")
+			}, eventKind, func(u *unstructured.Unstructured) bool { return object{u.Object}.str("reason") == "FailedCreate" },
+			[]string{"StatefulSet NS/web failed", "FailedCreate", "exceeded quota: q"},
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()

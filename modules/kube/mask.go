@@ -22,8 +22,13 @@ func withoutNoise(u *unstructured.Unstructured) map[string]any {
 	}
 	o := u.DeepCopy()
 	for _, path := range [][]string{
-		{"status"}, {"metadata", "managedFields"}, {"metadata", "uid"}, {"metadata", "resourceVersion"},
-		{"metadata", "generation"}, {"metadata", "creationTimestamp"}, {"metadata", "selfLink"},
+		{"status"},
+		{"metadata", "managedFields"},
+		{"metadata", "uid"},
+		{"metadata", "resourceVersion"},
+		{"metadata", "generation"},
+		{"metadata", "creationTimestamp"},
+		{"metadata", "selfLink"},
 		{"metadata", "annotations", lastApplied},
 		{"metadata", "annotations", "deployment.kubernetes.io/revision"},
 	} {

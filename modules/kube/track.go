@@ -122,7 +122,9 @@ func (t *tracker) watchAll(ctx context.Context) error {
 			}
 			for _, gvk := range below {
 				p := place{gvk, it.id.Namespace}
-				places[p] = places[p]
+				if _, own := places[p]; !own {
+					places[p] = false
+				}
 			}
 		}
 	}

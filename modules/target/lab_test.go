@@ -22,8 +22,8 @@ var labAddr = map[string]string{
 func labSpec(t *testing.T, name string) HostSpec {
 	t.Helper()
 	dir := os.Getenv("ORCH_LAB")
-	if dir == "" {
-		t.Skip("ORCH_LAB names no lab: make lab")
+	if _, err := os.Stat(filepath.Join(dir, "hosts.ini")); dir == "" || err != nil {
+		t.Skip("ORCH_LAB names no lab that is up: make lab")
 	}
 	return HostSpec{
 		Name: name, Address: labAddr[name], User: "orch", KeyFile: filepath.Join(dir, "id_ed25519"),

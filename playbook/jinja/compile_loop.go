@@ -22,7 +22,6 @@ type loopCode struct {
 	leave      execFn
 	orelse     execFn
 	recursive  bool
-	slots      int // of the function of a recursive loop
 	escape     escapeMode
 	fn         *function
 }

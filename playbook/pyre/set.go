@@ -92,11 +92,6 @@ var (
 	}
 )
 
-// isWord is \w of a str pattern: str.isalnum() or "_".
-func isWord(r rune) bool {
-	return r == '_' || unicode.IsLetter(r) || unicode.Is(unicode.N, r)
-}
-
 // A folding knows which characters are the same under IGNORECASE. CPython compares the
 // simple lower case of both sides, and adds lower case characters that share an upper
 // case (ſ and s, µ and μ).

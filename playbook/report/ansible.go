@@ -52,7 +52,6 @@ type ansible struct {
 	free    bool
 	check   bool
 	warned  map[string]bool
-	seen    []string // hosts, in the order their results came
 }
 
 func (a *ansible) event(ev run.Event) {

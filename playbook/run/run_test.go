@@ -295,7 +295,6 @@ type fakeHosts struct {
 	tries map[string]int
 	busy  map[string]int // how many run at once, by command
 	peak  map[string]int
-	block chan struct{}
 }
 
 func (f *fakeHosts) Connect(_ context.Context, spec target.HostSpec) (target.Placement, error) {

@@ -128,16 +128,13 @@ func (r *Run) public(role *playbook.Role) bool {
 func staticRoles(p *playbook.Play) []*playbook.Role {
 	roles := slices.Clone(p.Roles)
 	add := func(role *playbook.Role) {
-		for r := role; r != nil; {
-			if !r.Static || slices.Contains(roles, r) {
-				return
-			}
-			if n := len(r.Parents); n > 0 && slices.Contains(r.Parents[n-1].Deps, r) {
-				return // a dependency is seen through the role that asked for it
-			}
-			roles = append(roles, r)
+		if role == nil || !role.Static || slices.Contains(roles, role) {
 			return
 		}
+		if n := len(role.Parents); n > 0 && slices.Contains(role.Parents[n-1].Deps, role) {
+			return // a dependency is seen through the role that asked for it
+		}
+		roles = append(roles, role)
 	}
 	var walk func(nodes []playbook.Node)
 	walk = func(nodes []playbook.Node) {

@@ -28,7 +28,7 @@ say() { echo "lab: $*" >&2; }
 die() { say "$*"; exit 1; }
 
 packages() {
-	local want="docker.io debootstrap iptables openssh-client zstd" missing=""
+	local want="docker.io debootstrap iptables iproute2 openssh-client zstd" missing=""
 	for p in $want; do dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q 'ok installed' || missing="$missing $p"; done
 	[ -z "$missing" ] && return
 	[ "$(id -u)" = 0 ] || die "needs root to install$missing"
@@ -154,6 +154,9 @@ inventory() {
 		echo "ansible_ssh_private_key_file=$state/id_ed25519"
 		echo "ansible_ssh_common_args='-o UserKnownHostsFile=$state/known_hosts'"
 	} >"$state/hosts.ini"
+	# One file per host, for inventories that must not dial anywhere while the lab is down.
+	mkdir -p "$state/addr"
+	for h in $hosts; do echo "${addr[$h]}" >"$state/addr/$h"; done
 }
 
 up() {
@@ -161,6 +164,8 @@ up() {
 	mkdir -p "$state"; chmod 0700 "$state"
 	[ -f "$state/id_ed25519" ] || ssh-keygen -q -t ed25519 -N '' -C orch-lab -f "$state/id_ed25519"
 	docker_up
+	# Nothing meant for the lab may leave this machine, whatever becomes of its bridge.
+	ip route replace unreachable "$subnet" metric 9999
 	docker network inspect orch-lab >/dev/null 2>&1 || docker network create --subnet "$subnet" --label orch-lab=net orch-lab >/dev/null
 	local plain bare new
 	plain=$(rootfs bookworm ",python3,python3-apt,csh")
@@ -183,7 +188,8 @@ down() {
 		for _ in $(seq 40); do kill -0 "$(cat "$state/dockerd.pid")" 2>/dev/null || break; sleep 0.25; done
 		rm -f "$state/dockerd.pid"
 	fi
-	rm -f "$state/hosts.ini" "$state/known_hosts"
+	ip route del unreachable "$subnet" metric 9999 2>/dev/null || true
+	rm -rf "$state/hosts.ini" "$state/known_hosts" "$state/addr"
 }
 
 case ${1:-} in

@@ -16,8 +16,8 @@ import (
 func lab(t *testing.T, addr, user string) transport.Conn {
 	t.Helper()
 	dir := os.Getenv("ORCH_LAB")
-	if dir == "" {
-		t.Skip("ORCH_LAB names no lab: make lab")
+	if _, err := os.Stat(filepath.Join(dir, "hosts.ini")); dir == "" || err != nil {
+		t.Skip("ORCH_LAB names no lab that is up: make lab")
 	}
 	alone(t)
 	return dialLong(t, ssh.Config{

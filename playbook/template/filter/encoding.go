@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/crypto/blake2b"
 	"golang.org/x/crypto/blake2s"
-	"golang.org/x/crypto/ripemd160" //nolint:staticcheck // hashlib has it
+	"golang.org/x/crypto/ripemd160" //lint:ignore SA1019 hashlib has it
 
 	"orch/playbook/jinja/value"
 )
