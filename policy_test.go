@@ -11,6 +11,7 @@ import (
 	"slices"
 	"sort"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -84,6 +85,20 @@ type sourceFile struct {
 
 func load(t *testing.T) ([]sourceFile, *token.FileSet) {
 	t.Helper()
+	tree, err := loadOnce()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree.files, tree.fset
+}
+
+// A tree is every file of the project, parsed.
+type tree struct {
+	files []sourceFile
+	fset  *token.FileSet
+}
+
+var loadOnce = sync.OnceValues(func() (tree, error) {
 	root := "."
 	fset := token.NewFileSet()
 	var files []sourceFile
@@ -116,11 +131,8 @@ func load(t *testing.T) ([]sourceFile, *token.FileSet) {
 		files = append(files, sourceFile{rel, filepath.ToSlash(filepath.Dir(rel)), string(text), file})
 		return nil
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files, fset
-}
+	return tree{files, fset}, err
+})
 
 // allowed returns what a folder may import; the longest matching row counts.
 func allowed(dir string) ([]string, bool) {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 
@@ -13,20 +12,24 @@ import (
 	"orch/playbook/vars"
 )
 
-// hostScope is the variables of a host as a play without variables of its own sees them.
-func hostScope(ctx context.Context, p *project) (*vars.Scope, error) {
+// openScope opens the project and the variables of the limit's first host, as a play
+// without variables of its own sees them.
+func openScope(cmd *cobra.Command, f *projectFlags) (*project, *vars.Scope, error) {
+	p, err := f.open(cmd.Context(), cmd.Flags(), cmd.ErrOrStderr())
+	if err != nil {
+		return nil, nil, err
+	}
 	hosts := []*inventory.Host{p.inv.Localhost()}
 	if len(p.limit.Terms) > 0 {
-		var err error
 		if hosts, err = p.inv.MatchTerms(p.limit.Terms); err != nil {
-			return nil, inputError(err)
+			return nil, nil, inputError(err)
 		}
 	}
 	dir, err := os.Getwd()
 	if err != nil {
-		return nil, fmt.Errorf("find the working folder: %w", err)
+		return nil, nil, fmt.Errorf("find the working folder: %w", err)
 	}
-	return p.varsRun(vars.Options{}).Eval(ctx, hosts[0].Name, vars.PlayOptions{Basedir: dir}), nil
+	return p, p.varsRun(vars.Options{}).Eval(cmd.Context(), hosts[0].Name, vars.PlayOptions{Basedir: dir}), nil
 }
 
 func newEval() *cobra.Command {
@@ -39,11 +42,7 @@ func newEval() *cobra.Command {
   orch eval "shop_features | dict2items" -i stage -l web1 --json`,
 		Args: args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, exprs []string) error {
-			p, err := f.open(cmd.Context(), cmd.Flags(), cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			scope, err := hostScope(cmd.Context(), p)
+			p, scope, err := openScope(cmd, f)
 			if err != nil {
 				return err
 			}
@@ -81,11 +80,7 @@ func newExplainVar() *cobra.Command {
 		Example: "  orch explain-var shop_port -i stage -l web1",
 		Args:    args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, names []string) error {
-			p, err := f.open(cmd.Context(), cmd.Flags(), cmd.ErrOrStderr())
-			if err != nil {
-				return err
-			}
-			scope, err := hostScope(cmd.Context(), p)
+			p, scope, err := openScope(cmd, f)
 			if err != nil {
 				return err
 			}

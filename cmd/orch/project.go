@@ -84,21 +84,7 @@ func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Wr
 
 // openVault makes the keyring. Passwords are read when the first text is opened.
 func (p *project) openVault(sources []vault.Source) {
-	p.vault = vault.NewKeyring(func() ([]vault.Secret, error) {
-		var ask func(string) (string, error)
-		if p.term != nil {
-			ask = p.term.secret
-		}
-		var secrets []vault.Secret
-		for _, src := range sources {
-			s, err := src.Load(ask)
-			if err != nil {
-				return nil, err
-			}
-			secrets = append(secrets, s)
-		}
-		return secrets, nil
-	})
+	p.vault = vault.NewKeyring(func() ([]vault.Secret, error) { return vault.LoadAll(sources, p.term.asker()) })
 	p.vault.Match = p.settings.Bool("DEFAULT_VAULT_ID_MATCH")
 	p.vault.Opened = func(plain []byte) { p.redactor.Add(secretWords(plain)...) }
 }

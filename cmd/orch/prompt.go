@@ -44,6 +44,14 @@ func (t *terminal) secret(prompt string) (string, error) {
 	return string(text), nil
 }
 
+// asker is secret, or nil where there is nobody to ask.
+func (t *terminal) asker() func(prompt string) (string, error) {
+	if t == nil {
+		return nil
+	}
+	return t.secret
+}
+
 // Ask implements control.Prompter. A cancelled context leaves the reader behind until
 // the next line is typed.
 func (t *terminal) Ask(ctx context.Context, prompt string, echo bool) (string, error) {

@@ -60,17 +60,9 @@ func (j *vaultJob) open(cmd *cobra.Command) error {
 		sources = []vault.Source{{ID: vault.DefaultID, Prompt: true}}
 	}
 	j.ring = vault.NewKeyring(func() ([]vault.Secret, error) {
-		var ask func(string) (string, error)
-		if j.term != nil {
-			ask = j.term.secret
-		}
-		var secrets []vault.Secret
-		for _, src := range sources {
-			secret, err := src.Load(ask)
-			if err != nil {
-				return nil, inputError(fmt.Errorf("%w\nhint: give a password file with --vault-password-file", err))
-			}
-			secrets = append(secrets, secret)
+		secrets, err := vault.LoadAll(sources, j.term.asker())
+		if err != nil {
+			return nil, inputError(fmt.Errorf("%w\nhint: give a password file with --vault-password-file", err))
 		}
 		return secrets, nil
 	})

@@ -232,7 +232,7 @@ func (t *Target) build(ctx context.Context, b *Build, name, key string, files []
 		return explain(err)
 	}
 	log := &buildLog{emit: t.site.Emit}
-	_, err = t.progress(teeLines(answer.Body, log), log.aux)
+	_, err = t.progress(answer.Body, log.stream, log.aux)
 	out.Stdout = log.text()
 	var f *modules.Failure
 	if errors.As(err, &f) && out.Stdout != "" {

@@ -196,7 +196,7 @@ func (c *Container) imageStep(ctx context.Context, v *View, plan *modules.Plan[*
 			if err != nil {
 				return false, explain(err)
 			}
-			return t.progress(stream, nil)
+			return t.progress(stream, nil, nil)
 		},
 	})
 	return nil

@@ -134,7 +134,13 @@ func (m *Image) Plan(ctx context.Context, v *View) (modules.Plan[*Target], error
 		}
 	}
 	if m.Push {
-		m.pushStep(ctx, v, &plan, pushName, fresh, out)
+		pushed := have
+		if pushName != name && !fresh {
+			if pushed, err = v.find(ctx, pushName); err != nil {
+				return plan, err
+			}
+		}
+		m.pushStep(ctx, v, &plan, pushName, pushed, fresh, out)
 	}
 	if m.ArchivePath != "" {
 		plan.Steps = append(plan.Steps, m.archiveStep(name, out))
@@ -183,7 +189,7 @@ func (m *Image) sourceStep(ctx context.Context, v *View, name string, have *imag
 			if err != nil {
 				return false, explain(err)
 			}
-			if _, err := t.progress(stream, nil); err != nil {
+			if _, err := t.progress(stream, nil, nil); err != nil {
 				return false, err
 			}
 			return m.settled(ctx, t, name, have, out, "Pulled image "+name)
@@ -204,7 +210,7 @@ func (m *Image) sourceStep(ctx context.Context, v *View, name string, have *imag
 			if err != nil {
 				return false, explain(err)
 			}
-			if _, err := t.progress(answer.Body, nil); err != nil {
+			if _, err := t.progress(answer.Body, nil, nil); err != nil {
 				return false, err
 			}
 			return m.settled(ctx, t, name, have, out, "Loaded image "+name+" from "+m.LoadPath)
@@ -273,13 +279,11 @@ func orFail(err error, format string, args ...any) error {
 
 // pushStep pushes and keeps the digest that the registry answers: what a manifest pins.
 // Layers the registry has already are no change.
-func (m *Image) pushStep(ctx context.Context, v *View, plan *modules.Plan[*Target], name string, fresh bool, out *ImageOut) {
-	if !fresh {
-		if img, err := v.find(ctx, name); err == nil && img != nil {
-			out.Digest = digestOf(img.RepoDigests, name)
-			if out.Digest != "" && v.inRegistry(ctx, name, out.Digest) {
-				return
-			}
+func (m *Image) pushStep(ctx context.Context, v *View, plan *modules.Plan[*Target], name string, img *image.InspectResponse, fresh bool, out *ImageOut) {
+	if !fresh && img != nil {
+		out.Digest = digestOf(img.RepoDigests, name)
+		if out.Digest != "" && v.inRegistry(ctx, name, out.Digest) {
+			return
 		}
 	}
 	plan.Steps = append(plan.Steps, modules.Step[*Target]{
@@ -292,7 +296,7 @@ func (m *Image) pushStep(ctx context.Context, v *View, plan *modules.Plan[*Targe
 			var pushed struct {
 				Digest string `json:"Digest"`
 			}
-			sent, err := t.progress(stream, func(aux json.RawMessage) {
+			sent, err := t.progress(stream, nil, func(aux json.RawMessage) {
 				var got struct {
 					Digest string `json:"Digest"`
 				}
@@ -373,9 +377,13 @@ func (m *Image) archiveStep(name string, out *ImageOut) modules.Step[*Target] {
 }
 
 // progress reads the engine's stream of messages, hands lines on and reports whether
-// layers were really sent.
-func (t *Target) progress(stream io.ReadCloser, aux func(json.RawMessage)) (moved bool, err error) {
+// layers were really sent. A nil line shows printed text to whoever watches the run; aux
+// receives what a builder or registry adds, if it is not nil.
+func (t *Target) progress(stream io.ReadCloser, line func(string), aux func(json.RawMessage)) (moved bool, err error) {
 	defer stream.Close()
+	if line == nil {
+		line = func(s string) { t.site.Emit(strings.TrimRight(s, "\n")) }
+	}
 	dec := json.NewDecoder(stream)
 	for {
 		var msg struct {
@@ -398,7 +406,7 @@ func (t *Target) progress(stream io.ReadCloser, aux func(json.RawMessage)) (move
 		case len(msg.Aux) > 0 && aux != nil:
 			aux(msg.Aux)
 		case msg.Stream != "":
-			t.site.Emit(strings.TrimRight(msg.Stream, "\n"))
+			line(msg.Stream)
 		case msg.Status == "Pushed" || msg.Status == "Pull complete":
 			moved = true
 			t.site.Emit(msg.ID + " " + msg.Status)

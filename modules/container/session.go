@@ -115,7 +115,6 @@ func grpcAnswer(w http.ResponseWriter, msg []byte, code, text string) {
 type buildLog struct {
 	emit  func(string)
 	lines []string
-	rest  string
 }
 
 func (l *buildLog) line(s string) {
@@ -123,6 +122,12 @@ func (l *buildLog) line(s string) {
 		l.lines = append(l.lines, s)
 		l.emit(s)
 	}
+}
+
+// stream takes in what the old builder prints.
+func (l *buildLog) stream(s string) {
+	l.lines = append(l.lines, strings.TrimRight(s, "\r\n"))
+	l.emit(strings.TrimRight(s, "\n"))
 }
 
 // aux reads a BuildKit trace: a StatusResponse, with vertexes (field 1, name in 3) and
@@ -183,32 +188,3 @@ func fields(msg []byte, do func(num protowire.Number, data []byte)) {
 func (l *buildLog) text() string { return strings.Join(l.lines, "\n") }
 
 func (l *buildLog) tail(n int) string { return strings.Join(l.lines[max(0, len(l.lines)-n):], "\n") }
-
-// teeLines also hands the old builder's lines to the log.
-func teeLines(r io.ReadCloser, l *buildLog) io.ReadCloser {
-	return &lineTee{r, l}
-}
-
-type lineTee struct {
-	io.ReadCloser
-	log *buildLog
-}
-
-func (t *lineTee) Read(p []byte) (int, error) {
-	n, err := t.ReadCloser.Read(p)
-	t.log.rest += string(p[:n])
-	for {
-		i := strings.IndexByte(t.log.rest, '\n')
-		if i < 0 {
-			break
-		}
-		var msg struct {
-			Stream string `json:"stream"`
-		}
-		if json.Unmarshal([]byte(t.log.rest[:i]), &msg) == nil && msg.Stream != "" {
-			t.log.lines = append(t.log.lines, strings.TrimRight(msg.Stream, "\r\n"))
-		}
-		t.log.rest = t.log.rest[i+1:]
-	}
-	return n, err
-}

@@ -33,13 +33,9 @@ func (s *SetFact) Plan(ctx context.Context, v View) (plan, error) {
 	p := plan{}
 	facts := value.NewDict(s.Facts.Len())
 	for k, val := range s.Facts.All() {
-		name, err := v.Template(ctx, k)
+		key, err := variableName(ctx, v, k)
 		if err != nil {
 			return plan{}, err
-		}
-		key := value.String(name)
-		if !identifier.MatchString(key) {
-			return plan{}, modules.Failf("The variable name '%s' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores.", key)
 		}
 		val, ok := known(val)
 		if !ok {
@@ -52,6 +48,19 @@ func (s *SetFact) Plan(ctx context.Context, v View) (plan, error) {
 	}
 	p.Out = dictOut{value.D("ansible_facts", facts, "_ansible_facts_cacheable", value.Bool(s.Cacheable))}
 	return p, nil
+}
+
+// variableName is the templated name of a fact or stat.
+func variableName(ctx context.Context, v View, k value.Value) (string, error) {
+	name, err := v.Template(ctx, k)
+	if err != nil {
+		return "", err
+	}
+	key := value.String(name)
+	if !identifier.MatchString(key) {
+		return "", modules.Failf("The variable name '%s' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores.", key)
+	}
+	return key, nil
 }
 
 // nativeTypes is the setting jinja2_native, as far as the site tells it.
@@ -110,13 +119,9 @@ func (s *SetStats) Plan(ctx context.Context, v View) (plan, error) {
 	}
 	if given != nil {
 		for k, val := range given.All() {
-			name, err := v.Template(ctx, k)
+			key, err := variableName(ctx, v, k)
 			if err != nil {
 				return plan{}, err
-			}
-			key := value.String(name)
-			if !identifier.MatchString(key) {
-				return plan{}, modules.Failf("The variable name '%s' is not valid. Variables must start with a letter or underscore character, and contain only letters, numbers and underscores.", key)
 			}
 			val, ok := known(val)
 			if !ok {

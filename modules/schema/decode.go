@@ -153,7 +153,7 @@ func (d *decoder) unsupported(specs []Arg, name string, path []string) {
 		list += " (" + strings.Join(aliases, ", ") + ")"
 	}
 	hint := ""
-	if near := nearest(name, known); near != "" {
+	if near := source.Suggest(name, known); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
 	msg := fmt.Sprintf("Unsupported parameters for (%s) module: %s. Supported parameters include: %s.",

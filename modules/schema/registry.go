@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"orch/playbook/source"
 )
 
 // A Registry finds modules by the names playbooks use.
@@ -91,47 +93,11 @@ func (r *Registry) Suggest(name string) string {
 		for n := range r.specs {
 			all = append(all, n)
 		}
-		return nearest(name, all)
+		return source.Suggest(name, all)
 	}
 	var all []string
 	for n := range r.short {
 		all = append(all, n)
 	}
-	return nearest(name, all)
-}
-
-// nearest returns the word of all with the smallest edit distance to name, if that is
-// small for a name of its length; equal ones are decided by the alphabet.
-func nearest(name string, all []string) string {
-	best, bestDist := "", max(1, len(name)/3)+1
-	slices.Sort(all)
-	for _, word := range all {
-		if d := distance(name, word); d < bestDist {
-			best, bestDist = word, d
-		}
-	}
-	return best
-}
-
-// distance is the optimal string alignment distance.
-func distance(a, b string) int {
-	prev2, prev, cur := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range prev {
-		prev[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		cur[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			cur[j] = min(prev[j]+1, cur[j-1]+1, prev[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				cur[j] = min(cur[j], prev2[j-2]+1)
-			}
-		}
-		prev2, prev, cur = prev, cur, prev2
-	}
-	return prev[len(b)]
+	return source.Suggest(name, all)
 }

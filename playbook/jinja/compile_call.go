@@ -286,6 +286,26 @@ func (s *Signature) check(pos []value.Value, named []NamedArg) (value.Value, err
 	return unknown, nil
 }
 
+// piped evaluates what is piped into a filter or test and its arguments, and counts the
+// call. An Unknown that makes the result Unknown ends it early.
+func (b *boundArgs) piped(a *activation, x evalFn, sig *Signature, name string, at value.Place) (in value.Value, bound Bound, unknown value.Value, err error) {
+	if in, err = x(a); err != nil {
+		return nil, bound, nil, err
+	}
+	if bound, unknown, err = b.eval(a, name, at); err != nil {
+		return nil, bound, nil, err
+	}
+	if err := sig.checkOne(in, &unknown); err != nil {
+		return nil, bound, nil, a.in.fail(at, err)
+	}
+	if unknown == nil {
+		if err := a.in.st.step(); err != nil {
+			return nil, bound, nil, a.in.fail(at, err)
+		}
+	}
+	return in, bound, unknown, nil
+}
+
 func (s *Signature) checkOne(v value.Value, unknown *value.Value) error {
 	switch v := v.(type) {
 	case *value.Undefined:
@@ -323,22 +343,9 @@ func (c *compiler) filter(n *filterExpr, f *frame, input evalFn) evalFn {
 	args := c.bound(&filter.Sig, name, &n.args, f)
 	locals := f.locals()
 	return func(a *activation) (value.Value, error) {
-		in, err := x(a)
-		if err != nil {
-			return nil, err
-		}
-		bound, unknown, err := args.eval(a, name, at)
-		if err != nil {
-			return nil, err
-		}
-		if err := filter.Sig.checkOne(in, &unknown); err != nil {
-			return nil, a.in.fail(at, err)
-		}
-		if unknown != nil {
-			return unknown, nil
-		}
-		if err := a.in.st.step(); err != nil {
-			return nil, a.in.fail(at, err)
+		in, bound, unknown, err := args.piped(a, x, &filter.Sig, name, at)
+		if err != nil || unknown != nil {
+			return unknown, err
 		}
 		v, err := filter.Do(a.newCall(name, at, locals), in, bound)
 		return a.in.settle(at, v, err)
@@ -365,22 +372,9 @@ func (c *compiler) test(n *testExpr, f *frame) evalFn {
 	args := c.bound(&test.Sig, name, &n.args, f)
 	locals := f.locals()
 	return func(a *activation) (value.Value, error) {
-		in, err := x(a)
-		if err != nil {
-			return nil, err
-		}
-		bound, unknown, err := args.eval(a, name, at)
-		if err != nil {
-			return nil, err
-		}
-		if err := test.Sig.checkOne(in, &unknown); err != nil {
-			return nil, a.in.fail(at, err)
-		}
-		if unknown != nil {
-			return unknown, nil
-		}
-		if err := a.in.st.step(); err != nil {
-			return nil, a.in.fail(at, err)
+		in, bound, unknown, err := args.piped(a, x, &test.Sig, name, at)
+		if err != nil || unknown != nil {
+			return unknown, err
 		}
 		call := a.in.testCall(a, name, at, locals)
 		ok, err := test.Do(call, in, bound)

@@ -179,28 +179,8 @@ func (v *varsView) Attr(name string) (value.Value, bool, error) {
 	if err != nil || !ok {
 		return nil, false, err
 	}
-	if hasSealed(e.val) { // an encrypted text is nothing to look at
+	if value.HasSealed(e.val) { // an encrypted text is nothing to look at
 		return v.scope.Lookup(name)
 	}
 	return e.val, true, nil
-}
-
-func hasSealed(v value.Value) bool {
-	switch v := v.(type) {
-	case value.Sealed:
-		return true
-	case *value.List:
-		for _, item := range v.Items {
-			if hasSealed(item) {
-				return true
-			}
-		}
-	case *value.Dict:
-		for _, item := range v.All() {
-			if hasSealed(item) {
-				return true
-			}
-		}
-	}
-	return false
 }

@@ -79,6 +79,19 @@ func (s Source) Load(ask func(prompt string) (string, error)) (Secret, error) {
 	return Secret{ID: s.ID, Password: text}, nil
 }
 
+// LoadAll reads the passwords of sources, in order.
+func LoadAll(sources []Source, ask func(prompt string) (string, error)) ([]Secret, error) {
+	var secrets []Secret
+	for _, src := range sources {
+		s, err := src.Load(ask)
+		if err != nil {
+			return nil, err
+		}
+		secrets = append(secrets, s)
+	}
+	return secrets, nil
+}
+
 // script runs an executable password file. ansible-core 2.18: a name that ends in
 // -client (before its extension) is also told which id is wanted.
 func (s Source) script() ([]byte, error) {

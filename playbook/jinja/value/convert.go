@@ -258,6 +258,11 @@ func HasUnknown(v Value) (Unknown, bool) {
 	return found, ok
 }
 
+// HasSealed reports an encrypted string in v or in the lists, tuples and dicts inside it.
+func HasSealed(v Value) bool {
+	return walk(v, 0, func(v Value) bool { _, is := v.(Sealed); return is })
+}
+
 // HasUndefined finds an undefined value in v or in the lists, tuples and dicts inside it.
 func HasUndefined(v Value) (*Undefined, bool) {
 	var found *Undefined

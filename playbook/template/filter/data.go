@@ -289,32 +289,11 @@ func parseYAML(s string) ([]value.Value, error) {
 	out := make([]value.Value, len(docs))
 	for i, d := range docs {
 		out[i] = d.Value(source.Data)
-		if hasSealed(out[i]) {
+		if value.HasSealed(out[i]) {
 			return nil, fmt.Errorf("could not determine a constructor for the tag '!vault': only files of a playbook can hold encrypted values")
 		}
 	}
 	return out, nil
-}
-
-// hasSealed finds encrypted strings, which data cannot bring in.
-func hasSealed(v value.Value) bool {
-	switch v := v.(type) {
-	case value.Sealed:
-		return true
-	case *value.List:
-		for _, item := range v.Items {
-			if hasSealed(item) {
-				return true
-			}
-		}
-	case *value.Dict:
-		for _, item := range v.All() {
-			if hasSealed(item) {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 func fromYAML(c *call) (value.Value, error) {
