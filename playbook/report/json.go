@@ -47,6 +47,7 @@ type jsonEvent struct {
 	Host     string      `json:"host,omitempty"`
 	Item     string      `json:"item,omitempty"`
 	Line     string      `json:"line,omitempty"`
+	Done     int         `json:"done,omitempty"`
 	File     string      `json:"file,omitempty"`
 	Handlers []string    `json:"handlers,omitempty"`
 	Saved    bool        `json:"saved,omitempty"`
@@ -137,6 +138,8 @@ func toEvent(ev run.Event, o Options) jsonEvent {
 		}
 	case run.HostStart:
 		return jsonEvent{Event: "host_start", Task: ev.ID, Host: ev.Host, Item: ev.Item}
+	case run.Resumed:
+		return jsonEvent{Event: "resumed", Task: ev.ID, Host: ev.Host, Done: ev.Done}
 	case run.HostLine:
 		return jsonEvent{Event: "host_line", Task: ev.ID, Host: ev.Host, Line: ev.Line}
 	case run.ItemDone:

@@ -43,6 +43,10 @@ func (p *plain) event(ev run.Event) {
 		p.around(func() { p.noHosts(ev) })
 	case run.TaskStart:
 		p.tasks[ev.ID] = ev
+	case run.Resumed:
+		p.line(ev.ID, func() {
+			p.printf("  %s %s: %s done before\n", p.word("goes on", cyan), ev.Host, plural(ev.Done, "task"))
+		})
 	case run.HostLine:
 		if p.o.Verbosity > 0 {
 			p.line(ev.ID, func() { p.printf("  %s: %s\n", ev.Host, ev.Line) })

@@ -43,7 +43,7 @@ func (w *work) attempt(o *outcome, scope *vars.Scope, module any) *outcome {
 			w.exhausted(o)
 			break
 		}
-		w.b.run.emit(Retry{
+		w.emit(Retry{
 			ID: w.t.id, Host: w.h.name, Item: o.label, Attempt: n, Retries: attempts, Result: w.event(o),
 		})
 		if !w.sleep(delay) {

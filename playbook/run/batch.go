@@ -33,6 +33,9 @@ type batch struct {
 	endPlay   bool
 	broken    bool // ends the whole run
 	err       error
+	// opening is the batch's PlayStart, until it has been emitted: a run that is resumed
+	// says nothing of batches that were through.
+	opening *PlayStart
 
 	mu sync.Mutex // guards all of it under the strategies that are not linear
 }
@@ -63,6 +66,14 @@ func (p *play) newBatch(hosts []*inventory.Host) *batch {
 	b.seekStart()
 	b.publish()
 	return b
+}
+
+// open says that the batch has begun, once.
+func (b *batch) open() {
+	if b.opening != nil {
+		b.run.emit(*b.opening)
+		b.opening = nil
+	}
 }
 
 // publish tells the variables which hosts the play has.

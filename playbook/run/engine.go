@@ -39,6 +39,9 @@ type engine struct {
 	startAt             string
 	step                bool
 	endRun              bool
+	// past is what hosts have behind them in a run that is resumed, nil in any other.
+	past    map[string]*past
+	answers map[TaskRef]value.Value
 }
 
 func newEngine(ctx context.Context, c Config) *engine {
@@ -55,6 +58,7 @@ func newEngine(ctx context.Context, c Config) *engine {
 		counts: map[string]*Counts{}, failed: map[string]bool{}, unreachable: map[string]bool{},
 		pending: map[string][]string{}, startAt: c.StartAt, step: c.Step,
 	}
+	e.past, e.answers = c.Resume.past()
 	e.ctx, e.cancel = context.WithCancel(ctx)
 	e.redact.Add(c.Defaults.Password, c.Defaults.Become.Password)
 	return e
@@ -72,13 +76,13 @@ func (e *engine) run() (RunDone, error) {
 
 	e.emit(RunStart{Playbooks: paths(e.cfg.Playbooks), Check: e.cfg.Check, Diff: e.cfg.Diff, Time: start})
 	var err error
-	for _, pb := range e.cfg.Playbooks {
+	for i, pb := range e.cfg.Playbooks {
 		e.emit(PlaybookStart{Path: pb.Path, Plays: len(pb.Plays)})
-		for _, p := range pb.Plays {
+		for j, p := range pb.Plays {
 			if e.interrupted() || e.endRun || err != nil {
 				break
 			}
-			err = e.play(p, pb)
+			err = e.play(p, pb, playNumber(i, j))
 		}
 		if err != nil || e.endRun || len(e.failed)+len(e.unreachable) > 0 {
 			break
@@ -154,6 +158,15 @@ func (e *engine) count(host string) *Counts {
 		e.order = append(e.order, host)
 	}
 	return c
+}
+
+// tally is count for an outcome: what was counted by the run that is resumed is not
+// counted again.
+func (e *engine) tally(host string, o *outcome) *Counts {
+	if o.past {
+		return &Counts{}
+	}
+	return e.count(host)
 }
 
 // inventoryHost finds a host by name; nil for one that only delegation knows.

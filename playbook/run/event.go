@@ -80,6 +80,14 @@ type HostStart struct {
 	Time time.Time
 }
 
+// Resumed says, in a run that goes on from an earlier one, where a host does: Done tasks
+// of it were done before.
+type Resumed struct {
+	ID   int
+	Host string
+	Done int
+}
+
 // HostLine is a line of output of a command that still runs.
 type HostLine struct {
 	ID         int
@@ -191,6 +199,7 @@ func (PlayStart) event()     {}
 func (NoHosts) event()       {}
 func (TaskStart) event()     {}
 func (HostStart) event()     {}
+func (Resumed) event()       {}
 func (HostLine) event()      {}
 func (ItemDone) event()      {}
 func (Retry) event()         {}

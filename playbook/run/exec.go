@@ -26,6 +26,10 @@ type work struct {
 	top []value.Named // the variables of a loop's turn
 	// reach are connection variables nobody set, with the values they come to.
 	reach []value.Named
+	// past is what the task came to on the host in the run that is resumed.
+	past *Record
+	// quiet keeps events back: what is done again has been reported before.
+	quiet bool
 }
 
 // An outcome is what a task, or an item of its loop, came to.
@@ -48,6 +52,8 @@ type outcome struct {
 	delegated, address                     string
 	facts                                  *facts
 	include                                *include
+	rescued, past                          bool // past: taken from the run that is resumed
+	elsewhere                              bool // its facts are another host's
 	attempts                               int
 	duration                               time.Duration
 	// warnings found on the way, beside those of the module.

@@ -82,14 +82,21 @@ func (f *freeHost) do(t *task) bool {
 	}
 	w := &work{b: b, t: t, h: f.h, ctx: b.run.ctx}
 	scope := t.vars.Eval(w.ctx, f.h.vars)
-	if b.run.step && !b.ask(w) {
+	w.recall()
+	if b.run.step && !w.quiet && !b.ask(w) {
+		b.passed(t, []*host{f.h})
 		b.mu.Unlock()
 		return true
 	}
 	f.warnings(w)
 	if t.id == 0 {
 		b.announce(w)
+	}
+	if !w.quiet && !t.started {
 		b.start(t, w)
+	}
+	if !w.quiet {
+		w.resumed()
 	}
 	f.h.it.began(t)
 	throttle, err := w.int(scope, "throttle", t.kw.throttle, 0)
@@ -105,9 +112,7 @@ func (f *freeHost) do(t *task) bool {
 	if !f.pinned {
 		f.slots <- struct{}{}
 	}
-	w.start("")
-	o := w.perform()
-	w.settleFacts(o)
+	o := w.do()
 	if !f.pinned {
 		<-f.slots
 	}

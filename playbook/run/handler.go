@@ -39,7 +39,7 @@ func (b *batch) notify(w *work, names []string) {
 		}
 	}
 	if known != nil {
-		b.run.emit(Notified{ID: w.t.id, Host: w.h.name, Handlers: known, Saved: true})
+		w.emit(Notified{ID: w.t.id, Host: w.h.name, Handlers: known, Saved: true})
 	}
 }
 
@@ -52,7 +52,7 @@ func (b *batch) mark(w *work, found []*task) {
 		}
 	}
 	if ev.Handlers != nil {
-		b.run.emit(ev)
+		w.emit(ev)
 	}
 }
 

@@ -251,8 +251,9 @@ func (b *batch) includeAll(t *task, results []done) error {
 		}
 		inserted = append(inserted, tasks(nil, nodes)...)
 		for i, h := range s.hosts {
-			b.run.count(h.name).OK++
-			if d := s.dones[i]; !d.o.item {
+			d := s.dones[i]
+			b.run.tally(h.name, d.o).OK++
+			if !d.o.item && !d.o.past {
 				b.run.emit(TaskDone{ID: t.id, Host: h.name, Result: d.w.event(d.o)})
 			}
 			insert[h] = append(insert[h], nodes...)
@@ -261,6 +262,13 @@ func (b *batch) includeAll(t *task, results []done) error {
 					h.it.notify(handler)
 				}
 			}
+		}
+	}
+	for _, d := range results {
+		if failed[d.w.h] {
+			b.stopped(d.w.h, d.w.h.it.cur.rescues())
+		} else {
+			b.record(d.w, d.o)
 		}
 	}
 	for h := range failed {
@@ -309,10 +317,14 @@ func (b *batch) load(t *task, s *shared) ([]node, error) {
 		label = "(censored due to no_log)"
 	}
 	ev := Included{ID: t.id, File: shown, Label: label}
-	for _, h := range s.hosts {
-		ev.Hosts = append(ev.Hosts, h.name)
+	for i, h := range s.hosts {
+		if !s.dones[i].o.past {
+			ev.Hosts = append(ev.Hosts, h.name)
+		}
 	}
-	b.run.emit(ev)
+	if ev.Hosts != nil {
+		b.run.emit(ev)
+	}
 	return nodes, nil
 }
 

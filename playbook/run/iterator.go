@@ -236,6 +236,12 @@ func (it *iterator) fail() {
 	it.current = false
 }
 
+// revive takes up a host that has ended, for handlers that are left.
+func (it *iterator) revive() {
+	it.cur = place{setup: setupOver, frames: []frame{{blk: &block{}, sect: inAlways}}}
+	it.current = false
+}
+
 func (it *iterator) end() {
 	it.cur.end(false)
 	it.current = false

@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -11,11 +12,13 @@ import (
 
 // execute takes the batch through its tasks with the play's strategy.
 func (b *batch) execute() error {
-	var err error
-	if b.play.strategy == "linear" {
-		err = b.linear()
-	} else {
-		err = b.free(b.play.strategy == "host_pinned")
+	err := b.rounds()
+	for err == nil && !b.run.interrupted() {
+		var more bool
+		if more, err = b.leftovers(); err != nil || !more {
+			break
+		}
+		err = b.rounds()
 	}
 	for _, h := range b.hosts {
 		if h.it.cur.failed || h.peek() == nil && h.it.next.failed {
@@ -26,6 +29,13 @@ func (b *batch) execute() error {
 		}
 	}
 	return err
+}
+
+func (b *batch) rounds() error {
+	if b.play.strategy == "linear" {
+		return b.linear()
+	}
+	return b.free(b.play.strategy == "host_pinned")
 }
 
 // linear keeps hosts in step: each task is done by all hosts that are at it before any
@@ -88,10 +98,8 @@ func (b *batch) step(t *task, hosts []*host) error {
 		return b.metaStep(t, hosts)
 	}
 	first := &work{b: b, t: t, h: hosts[0], ctx: e.ctx}
+	began := hosts
 	scope := t.vars.Eval(e.ctx, hosts[0].vars)
-	if e.step && !b.ask(first) {
-		return nil
-	}
 	once, err := first.flag(scope, "run_once", t.kw.runOnce, false)
 	if err != nil {
 		e.warn(t.kw.runOnce.pos, err.Error())
@@ -107,15 +115,36 @@ func (b *batch) step(t *task, hosts []*host) error {
 	if err != nil {
 		e.warn(t.kw.throttle.pos, err.Error())
 	}
+	if once {
+		all := hosts
+		hosts, throttle = hosts[:1], 0
+		if i := slices.IndexFunc(all, func(h *host) bool { return h.recorded(t) }); i >= 0 {
+			hosts = all[i : i+1] // the one it was run on before
+		}
+	}
+	works := b.works(t, hosts)
+	left := false
+	for _, w := range works {
+		w.recall()
+		left = left || w.due()
+	}
+	if e.step && left && !b.ask(first) {
+		b.passed(t, hosts)
+		return nil
+	}
 	b.announce(first)
-	for _, h := range hosts {
+	for _, h := range began {
 		h.it.began(t)
 	}
-	if once {
-		hosts, throttle = hosts[:1], 0
+	if left {
+		b.start(t, first)
 	}
-	b.start(t, first)
-	results := b.perform(t, hosts, throttle, once)
+	for _, w := range works {
+		if w.due() {
+			w.resumed()
+		}
+	}
+	results := b.perform(works, throttle, once)
 	if err := b.includeAll(t, results); err != nil {
 		return err
 	}
@@ -129,49 +158,50 @@ type done struct {
 	o *outcome
 }
 
-// perform runs the task on hosts, forks (or throttle) at a time, and takes results in as
+func (b *batch) works(t *task, hosts []*host) []*work {
+	out := make([]*work, len(hosts))
+	for i, h := range hosts {
+		out[i] = &work{b: b, t: t, h: h, ctx: b.run.ctx}
+	}
+	return out
+}
+
+// perform does works of one task, forks (or throttle) at a time, and takes results in as
 // they come.
-func (b *batch) perform(t *task, hosts []*host, throttle int, once bool) []done {
+func (b *batch) perform(works []*work, throttle int, once bool) []done {
 	e := b.run
-	n := min(e.cfg.Forks, len(hosts))
+	n := min(e.cfg.Forks, len(works))
 	if throttle > 0 {
 		n = min(n, throttle)
 	}
-	all := make([]done, 0, len(hosts))
+	all := make([]done, 0, len(works))
 	if n == 1 {
-		for _, h := range hosts {
+		for _, w := range works {
 			if e.interrupted() {
 				break
 			}
-			w := &work{b: b, t: t, h: h, ctx: e.ctx}
-			w.start("")
-			o := w.perform()
-			w.settleFacts(o)
+			o := w.do()
 			b.process(w, o, once)
 			all = append(all, done{w, o})
 		}
 		return all
 	}
-	next := make(chan *host)
+	next := make(chan *work)
 	results := make(chan done, n)
 	var wg sync.WaitGroup
 	for range n {
 		wg.Go(func() {
-			for h := range next {
-				w := &work{b: b, t: t, h: h, ctx: e.ctx}
-				w.start("")
-				o := w.perform()
-				w.settleFacts(o)
-				results <- done{w, o}
+			for w := range next {
+				results <- done{w, w.do()}
 			}
 		})
 	}
 	go func() {
-		for _, h := range hosts {
+		for _, w := range works {
 			if e.interrupted() {
 				break
 			}
-			next <- h
+			next <- w
 		}
 		close(next)
 		wg.Wait()
@@ -202,6 +232,8 @@ func (b *batch) announce(first *work) {
 
 // start emits the TaskStart.
 func (b *batch) start(t *task, first *work) {
+	b.open()
+	t.started = true
 	scope := t.vars.Eval(first.ctx, first.h.vars)
 	noLog, err := first.flag(scope, "no_log", t.kw.noLog, b.run.cfg.NoLog)
 	if err != nil {
@@ -262,6 +294,7 @@ func (b *batch) failAll(except map[string]bool) {
 			continue
 		}
 		b.failedNow[h.name] = true
+		b.stopped(h, h.it.cur.rescues())
 		h.it.fail()
 		b.remove(h.name)
 	}

@@ -194,7 +194,7 @@ func (w *work) turn(it *loopItem, c loopControl, last value.Value) (*outcome, *v
 	} else {
 		w.start("")
 	}
-	item := &work{b: w.b, t: w.t, h: w.h, ctx: w.ctx, top: top}
+	item := &work{b: w.b, t: w.t, h: w.h, ctx: w.ctx, top: top, quiet: w.quiet}
 	o := item.one(scope, it, nil)
 	o.duration = time.Since(start)
 	o.label, o.item = label, true
@@ -203,7 +203,7 @@ func (w *work) turn(it *loopItem, c loopControl, last value.Value) (*outcome, *v
 		w.label(o, scope, c)
 	}
 	w.apply(o)
-	w.b.run.emit(ItemDone{ID: w.t.id, Host: w.h.name, Label: w.shownLabel(o), Result: w.event(o)})
+	w.emit(ItemDone{ID: w.t.id, Host: w.h.name, Label: w.shownLabel(o), Result: w.event(o)})
 	return o, scope
 }
 

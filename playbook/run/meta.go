@@ -27,8 +27,8 @@ func (b *batch) metaStep(t *task, hosts []*host) error {
 	}
 	b.announce(first)
 	for _, h := range hosts {
-		w := &work{b: b, t: t, h: h, ctx: e.ctx}
-		if !t.implicit {
+		w := &work{b: b, t: t, h: h, ctx: e.ctx, quiet: h.behind()}
+		if !t.implicit && !w.quiet {
 			b.start(t, w)
 		}
 		h.it.began(t)
@@ -37,10 +37,11 @@ func (b *batch) metaStep(t *task, hosts []*host) error {
 			return b.err
 		}
 		if !t.implicit {
-			if o.status == Failed {
+			if o.past = w.quiet; o.status == Failed {
 				b.process(w, o, false)
+				b.stopped(h, o.rescued)
 			} else { // what is no task of a host's own is not counted
-				e.emit(TaskDone{ID: t.id, Host: h.name, Result: w.event(o)})
+				w.emit(TaskDone{ID: t.id, Host: h.name, Result: w.event(o)})
 			}
 		}
 		if once {
@@ -166,6 +167,9 @@ func (b *batch) metaAction(w *work, scope *vars.Scope) error {
 		}
 	case "clear_host_errors":
 		for _, other := range b.play.hosts {
+			if e.cfg.Record != nil {
+				e.cfg.Record(&Record{Host: other.Name, Cleared: true})
+			}
 			delete(e.failed, other.Name)
 			delete(e.unreachable, other.Name)
 			delete(b.failedNow, other.Name)

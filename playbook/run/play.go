@@ -24,6 +24,7 @@ type play struct {
 	src      *playbook.Play
 	vars     *vars.Play
 	name     string
+	number   string // playbook and play, from 1: "1.2"
 	strategy string
 	hosts    []*inventory.Host   // all its hosts, in order
 	roles    map[string]*roleRun // by Role.Key
@@ -45,7 +46,7 @@ type origin struct {
 }
 
 // play runs a play, batch by batch.
-func (e *engine) play(src *playbook.Play, pb *playbook.Playbook) error {
+func (e *engine) play(src *playbook.Play, pb *playbook.Playbook, number string) error {
 	basedir := filepath.Dir(pb.Path)
 	if src.Dir != "" {
 		basedir = src.Dir
@@ -53,7 +54,10 @@ func (e *engine) play(src *playbook.Play, pb *playbook.Playbook) error {
 	if abs, err := filepath.Abs(basedir); err == nil {
 		basedir = abs
 	}
-	p := &play{run: e, src: src, roles: map[string]*roleRun{}, roleUses: map[*playbook.Role]*roleRun{}, basedir: basedir, removed: map[string]bool{}}
+	p := &play{
+		run: e, src: src, number: number, roles: map[string]*roleRun{}, roleUses: map[*playbook.Role]*roleRun{},
+		basedir: basedir, removed: map[string]bool{},
+	}
 	p.vars = e.cfg.Vars.Play(src, vars.PlayOptions{Basedir: basedir})
 	if err := p.prompt(); err != nil {
 		return err
@@ -77,10 +81,13 @@ func (e *engine) play(src *playbook.Play, pb *playbook.Playbook) error {
 		}
 		b := p.newBatch(hosts)
 		before := len(e.failed) + len(e.unreachable)
-		e.emit(PlayStart{
+		b.opening = &PlayStart{
 			Name: p.name, Hosts: names(hosts), Pos: src.Pos, Batch: i + 1, Batches: len(batches),
 			Strategy: p.strategy, Check: p.check(),
-		})
+		}
+		if e.past == nil {
+			b.open()
+		}
 		if err := b.execute(); err != nil {
 			return err
 		}

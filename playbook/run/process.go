@@ -13,7 +13,13 @@ import (
 
 // start says that the host begins the task.
 func (w *work) start(item string) {
-	w.b.run.emit(HostStart{ID: w.t.id, Host: w.h.name, Item: item, Time: time.Now()})
+	w.emit(HostStart{ID: w.t.id, Host: w.h.name, Item: item, Time: time.Now()})
+}
+
+func (w *work) emit(ev Event) {
+	if !w.quiet {
+		w.b.run.emit(ev)
+	}
 }
 
 // apply stores the facts of a result on the host itself, at once: later items of a loop
@@ -27,8 +33,7 @@ func (w *work) apply(o *outcome) {
 		scope := w.t.vars.Eval(w.ctx, w.h.vars, w.top...)
 		if on, err := w.flag(scope, "delegate_facts", w.t.kw.delegateFacts, false); err == nil && on {
 			target = o.delegated
-			// run_once must not spread what is another host's.
-			defer func() { o.facts = nil }()
+			o.elsewhere = true // run_once must not spread what is another host's
 		}
 	}
 	w.store(w.b.run.cfg.Vars.State(target), o.facts)
@@ -73,24 +78,25 @@ func (b *batch) process(w *work, o *outcome, once bool) {
 	ev := TaskDone{ID: t.id, Host: h.name, Result: w.event(o), Loop: o.loop}
 	switch {
 	case o.status == Failed && o.ignoreErrors:
-		c := e.count(h.name)
+		c := e.tally(h.name, o)
 		c.OK++
 		c.Ignored++
 		if flagOf(o.dict, "changed") {
 			c.Changed++
 		}
 	case o.status == Failed:
-		ev.Result.Rescued = b.failed(w, o, once)
+		o.rescued = b.failed(w, o, once)
+		ev.Result.Rescued = o.rescued
 	case o.status == Unreachable && o.ignoreUnreachable:
-		c := e.count(h.name)
+		c := e.tally(h.name, o)
 		c.OK++
 		c.Ignored++
 	case o.status == Unreachable:
 		e.unreachable[h.name] = true
 		b.remove(h.name)
-		e.count(h.name).Unreachable++
+		e.tally(h.name, o).Unreachable++
 	case o.status == Skipped:
-		e.count(h.name).Skipped++
+		e.tally(h.name, o).Skipped++
 	default:
 		b.succeeded(w, o, once)
 	}
@@ -98,7 +104,10 @@ func (b *batch) process(w *work, o *outcome, once bool) {
 	if t.roleRun != nil && (o.status == OK || o.status == Changed || o.status == Failed) {
 		t.roleRun.ran[h.name] = true
 	}
-	if o.include == nil { // an include is done when its file is there
+	if !t.isInclude() && t.meta == "" {
+		b.record(w, o) // before the event: what a view has shown is kept
+	}
+	if o.include == nil && !o.past { // an include is done when its file is there
 		e.emit(ev)
 	}
 }
@@ -108,6 +117,9 @@ func (b *batch) failed(w *work, o *outcome, once bool) bool {
 	e, h := b.run, w.h
 	rescued := h.it.cur.rescues()
 	for _, other := range b.affected(h, once) {
+		if other != h {
+			b.stopped(other, other.it.cur.rescues())
+		}
 		other.it.fail()
 		b.remove(other.name)
 	}
@@ -115,10 +127,10 @@ func (b *batch) failed(w *work, o *outcome, once bool) bool {
 		b.failedNow[h.name] = true
 	}
 	if !rescued {
-		e.count(h.name).Failed++
+		e.tally(h.name, o).Failed++
 		return false
 	}
-	e.count(h.name).Rescued++
+	e.tally(h.name, o).Rescued++
 	b.restore(h.name)
 	result := o.value
 	if o.noLog {
@@ -192,7 +204,7 @@ func (b *batch) succeeded(w *work, o *outcome, once bool) {
 		if o.changed() {
 			b.notify(w, r.notify)
 		}
-		if once && r.facts != nil {
+		if once && r.facts != nil && !r.elsewhere {
 			for _, other := range b.left() {
 				if other != h {
 					w.store(other.vars.State(), r.facts)
@@ -205,7 +217,7 @@ func (b *batch) succeeded(w *work, o *outcome, once bool) {
 	if t.isInclude() {
 		return // counted when the file is there
 	}
-	c := e.count(h.name)
+	c := e.tally(h.name, o)
 	c.OK++
 	if o.changed() {
 		c.Changed++

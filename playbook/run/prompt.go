@@ -26,7 +26,7 @@ func (p *play) prompt() error {
 				continue
 			}
 		}
-		v, err := p.answer(q, value.String(name))
+		v, err := p.answered(q, value.String(name))
 		if err != nil {
 			return p.wrong(&playbook.Scalar{Pos: q.Pos}, "vars_prompt "+value.String(name)+": "+err.Error())
 		}
@@ -35,7 +35,29 @@ func (p *play) prompt() error {
 	return nil
 }
 
-func (p *play) answer(q playbook.Prompt, name string) (value.Value, error) {
+// answered takes the answer of the run that is resumed, or asks.
+func (p *play) answered(q playbook.Prompt, name string) (value.Value, error) {
+	ref := TaskRef{Play: p.number, Name: name}
+	v, known := p.run.answers[ref]
+	private, err := p.promptFlag(q.Private, "private", true)
+	if err != nil {
+		return nil, err
+	}
+	if known && private {
+		p.run.addSecrets(v)
+	}
+	if !known {
+		if v, err = p.answer(q, name, private); err != nil {
+			return nil, err
+		}
+	}
+	if p.run.cfg.Record != nil {
+		p.run.cfg.Record(&Record{Task: ref, Secret: private, Outcome: Kept{Status: OK, Value: v}})
+	}
+	return v, nil
+}
+
+func (p *play) answer(q playbook.Prompt, name string, private bool) (value.Value, error) {
 	question := name
 	if q.Prompt != nil {
 		v, err := p.eval(q.Prompt)
@@ -53,10 +75,6 @@ func (p *play) answer(q playbook.Prompt, name string) (value.Value, error) {
 		if _, none := v.(value.None); !none {
 			otherwise = v
 		}
-	}
-	private, err := p.promptFlag(q.Private, "private", true)
-	if err != nil {
-		return nil, err
 	}
 	confirm, err := p.promptFlag(q.Confirm, "confirm", false)
 	if err != nil {

@@ -43,6 +43,12 @@ type Config struct {
 	ExtraVars *value.Dict
 	// Files reads author's files for include_vars; nil refuses include_vars.
 	Files *vars.Files
+	// Record is told what every task came to on every host, as it happens: what a journal
+	// keeps. It returns at once and does not change the record. nil: nobody keeps it.
+	Record func(*Record)
+	// Resume is what an earlier run of the same playbooks kept, to go on from; nil begins
+	// anew.
+	Resume *Resume
 	// OpenVault decrypts the text of an encrypted file; nil: there are no passwords.
 	OpenVault func(text []byte) ([]byte, error)
 	// Refresh reads the inventory anew (meta: refresh_inventory); nil refuses it.

@@ -300,6 +300,6 @@ func (s *site) emitter() func(string) {
 		return nil
 	}
 	return func(line string) {
-		s.w.b.run.emit(HostLine{ID: s.w.t.id, Host: s.w.h.name, Line: line})
+		s.w.emit(HostLine{ID: s.w.t.id, Host: s.w.h.name, Line: line})
 	}
 }

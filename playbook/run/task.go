@@ -33,6 +33,8 @@ type task struct {
 	id    int // of its TaskStart; 0 before
 	name  string
 	named bool // of a handler: name is templated
+	// started is set once its TaskStart has been emitted.
+	started bool
 	// throttled is what throttle lets through under a strategy that is not linear.
 	throttled chan struct{}
 
