@@ -14,6 +14,7 @@ import (
 	"sync"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 )
 
 // Names of the groups every inventory has.
@@ -53,6 +54,9 @@ type Group struct {
 // afterwards.
 type Inventory struct {
 	Sources []string
+	// Failed are the sources that could not be read, in order; Parsed is set when one was.
+	Failed []Failure
+	Parsed bool
 
 	mu     sync.RWMutex
 	hosts  map[string]*Host
@@ -61,6 +65,14 @@ type Inventory struct {
 	names  []*Group // in order of declaration
 	local  *Host    // the implicit localhost, once asked for
 	cache  map[string][]*Host
+}
+
+// A Failure is a source that could not be read: no file, or one no kind of source takes.
+type Failure struct {
+	Source string
+	// Kind is the kind that tried, "" if none did.
+	Kind  string
+	Diags source.Diagnostics
 }
 
 // New makes an inventory of the groups all and ungrouped.

@@ -77,23 +77,31 @@ func (l *loader) enabled(kind string) bool {
 	})
 }
 
+// source reads one source and notes whether that went well. A folder is as good as one
+// of its files.
 func (l *loader) source(src string, top bool) {
-	if strings.Contains(src, ",") && l.enabled("host_list") {
-		if _, err := os.Stat(src); err != nil {
-			l.list(src)
-			return
-		}
-	}
+	var kind string
+	before := len(l.diags)
 	info, err := os.Stat(src)
 	switch {
+	case err != nil && strings.Contains(src, ",") && l.enabled("host_list"):
+		kind = "host_list"
+		l.list(src)
 	case err != nil:
 		l.fail(src, err)
 	case info.IsDir():
 		l.folder(src)
+		return
 	case info.Size() == 0 && !top:
+		return
 	default:
-		l.file(src, info)
+		kind = l.file(src, info)
 	}
+	if diags := l.diags[before:]; diags.HasErrors() {
+		l.inv.Failed = append(l.inv.Failed, Failure{src, kind, diags.Only(source.Error)})
+		return
+	}
+	l.inv.Parsed = true
 }
 
 // list reads "web1,web2:2222,db[1:3],".
@@ -159,38 +167,35 @@ func (l *loader) ignored(name string) bool {
 // file reads one file by the first kind of source that takes it: an executable is a
 // script, .yml, .yaml and .json are YAML, anything else is INI. A file without an
 // ending may be YAML too, if it is not INI.
-func (l *loader) file(path string, info fs.FileInfo) {
+func (l *loader) file(path string, info fs.FileInfo) (kind string) {
 	text, err := os.ReadFile(path)
+	if err == nil && bytes.HasPrefix(text, []byte("$ANSIBLE_VAULT")) {
+		if l.opts.OpenVault == nil {
+			err = errors.New("the file is encrypted and there is no vault password")
+		} else {
+			text, err = l.opts.OpenVault(text)
+		}
+	}
 	if err != nil {
 		l.fail(path, err)
-		return
-	}
-	if bytes.HasPrefix(text, []byte("$ANSIBLE_VAULT")) {
-		if l.opts.OpenVault == nil {
-			l.fail(path, errors.New("the file is encrypted and there is no vault password"))
-			return
-		}
-		if text, err = l.opts.OpenVault(text); err != nil {
-			l.fail(path, err)
-			return
-		}
+		return ""
 	}
 	ext := strings.ToLower(filepath.Ext(path))
 	switch {
 	case info.Mode()&0o111 != 0 && l.enabled("script") && bytes.HasPrefix(text, []byte("#!")):
-		err = l.script(path)
-	case ext == ".yml" || ext == ".yaml" || ext == ".json":
-		err = l.yaml(path, text)
+		kind, err = "script", l.script(path)
+	case ext == ".yml" || ext == ".yaml" || ext == ".json", ext != ".toml" && looksLikeYAML(text):
+		kind, err = "yaml", l.yaml(path, text)
 	case ext == ".toml":
-		err = l.toml(path, text)
-	case looksLikeYAML(text):
-		err = l.yaml(path, text)
+		kind, err = "toml", l.toml(path, text)
 	default:
+		kind = "ini"
 		l.diags = append(l.diags, l.inv.readINI(path, text)...)
 	}
 	if err != nil {
 		l.fail(path, err)
 	}
+	return kind
 }
 
 // looksLikeYAML tells a YAML inventory without an ending from an INI one by its first line.

@@ -121,7 +121,6 @@ func (f *connectionFlags) add(fs *pflag.FlagSet) {
 // runFlags say how a run behaves.
 type runFlags struct {
 	check, diff   bool
-	verbose       int
 	forceHandlers bool
 	modulePath    []string
 }
@@ -129,9 +128,14 @@ type runFlags struct {
 func (f *runFlags) add(fs *pflag.FlagSet) {
 	fs.BoolVarP(&f.check, "check", "C", false, "change nothing; say what would change")
 	fs.BoolVarP(&f.diff, "diff", "D", false, "show what changes in files")
-	fs.CountVarP(&f.verbose, "verbose", "v", "say more; up to -vvvv")
+	addVerbose(fs)
 	fs.BoolVar(&f.forceHandlers, "force-handlers", false, "run handlers even if a task failed")
 	fs.StringArrayVarP(&f.modulePath, "module-path", "M", nil, "further folders of modules")
+}
+
+// addVerbose adds -v, which is read as the setting DEFAULT_VERBOSITY.
+func addVerbose(fs *pflag.FlagSet) {
+	fs.CountP("verbose", "v", "say more; up to -vvvv")
 }
 
 // tagFlags choose tasks.
@@ -165,7 +169,7 @@ var flagSettings = map[string]string{
 	"connection-password-file": "CONNECTION_PASSWORD_FILE", "conn-pass-file": "CONNECTION_PASSWORD_FILE",
 	"diff": "DIFF_ALWAYS", "force-handlers": "DEFAULT_FORCE_HANDLERS", "verbose": "DEFAULT_VERBOSITY",
 	"ssh-common-args": "ssh_common_args", "ssh-extra-args": "ssh_extra_args",
-	"tags": "TAGS_RUN", "skip-tags": "TAGS_SKIP", "inventory": "DEFAULT_HOST_LIST", "playbook-dir": "PLAYBOOK_DIR",
+	"tags": "TAGS_RUN", "skip-tags": "TAGS_SKIP", "inventory": "DEFAULT_HOST_LIST", "inventory-file": "DEFAULT_HOST_LIST", "playbook-dir": "PLAYBOOK_DIR",
 }
 
 // loadSettings reads the settings with the flags of fs on top. Warnings are returned,

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"strings"
 	"syscall"
@@ -36,6 +37,9 @@ func mainExit(args []string, stderr *os.File) (code int) {
 	// with the second.
 	ctx, stop := interruptible(context.Background())
 	defer stop()
+	if name := filepath.Base(args[0]); personas[name] != nil {
+		return mainAnsible(ctx, name, args[1:], stderr)
+	}
 	root := newRoot()
 	root.SetArgs(args[1:])
 	err := root.ExecuteContext(ctx)
@@ -116,7 +120,7 @@ was touched, 4 a host was unreachable, 5 changes are pending (--check --exit-cod
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return inputError(fmt.Errorf("%w\nhint: see %s --help", err, cmd.CommandPath()))
 	})
-	root.AddCommand(newRun(), newLint(), newDo(), newInventory(), newEval(), newExplainVar(), newVault(), newDoc(), newVersion())
+	root.AddCommand(newRun(), newLint(), newDo(), newInventory(), newEval(), newExplainVar(), newVault(), newLinkAnsible(), newDoc(), newVersion())
 	return root
 }
 

@@ -26,6 +26,7 @@ import (
 // A project is what most commands need: settings, vault passwords, an inventory, its
 // variables and the template engine. It is made by open, in this order.
 type project struct {
+	as       *persona
 	settings *settings.Settings
 	vault    *vault.Keyring
 	redactor *run.Redactor
@@ -46,21 +47,30 @@ type projectFlags struct {
 	vars      varsFlags
 	vault     vaultFlags
 	strict    bool
+	// as is the program orch is called as.
+	as *persona
 }
 
 func (f *projectFlags) add(fs *pflag.FlagSet) {
 	f.inventory.add(fs)
 	f.vars.add(fs)
 	f.vault.add(fs)
-	fs.BoolVar(&f.strict, "strict", false, "refuse what ansible-core 2.19 refuses, and see types as it does")
+	if f.as == nil {
+		fs.BoolVar(&f.strict, "strict", false, "refuse what ansible-core 2.19 refuses, and see types as it does")
+	}
 }
 
 // open reads everything a command needs to know before it looks at a playbook.
 func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Writer) (*project, error) {
-	p := &project{term: openTerminal(), redactor: run.NewRedactor()}
+	p := &project{as: f.as, term: openTerminal(), redactor: run.NewRedactor()}
 	p.warn = func(d source.Diagnostic) {
 		if _, said := p.warned.LoadOrStore(source.Place(d.Pos)+d.Msg, true); !said {
 			d.Severity = source.Warning
+			if p.as != nil {
+				d.Msg = p.redactor.Mask(d.Msg)
+				p.as.warn(d)
+				return
+			}
 			fmt.Fprint(stderr, p.redactor.Mask(d.Format(files)))
 		}
 	}
@@ -69,6 +79,12 @@ func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Wr
 		return nil, err
 	}
 	p.settings = s
+	if p.as != nil {
+		p.as.settled(viewOptions{out: os.Stdout, err: stderr, settings: s, redactor: p.redactor})
+		p.as.voidFlags(fs)
+		p.as.header(s)
+		diags = unsupported(diags)
+	}
 	p.openVault(f.vault.sourcesFor(s))
 	for _, d := range diags {
 		p.warn(d)
@@ -124,26 +140,21 @@ func secretWords(plain []byte) []string {
 func (p *project) open(text []byte) ([]byte, error) { return p.vault.Open(text) }
 
 func (p *project) openInventory(ctx context.Context, f inventoryFlags, given bool) error {
-	names := f.sources
-	if !given {
-		names = p.settings.List("DEFAULT_HOST_LIST")
-	}
-	if len(names) == 0 {
-		names = defaultInventory()
-	}
-	var sources []string
-	for _, name := range names {
-		src, err := resolveInventory(name)
-		if err != nil {
-			return inputError(err)
-		}
-		sources = append(sources, src)
+	sources, err := p.inventorySources(f, given)
+	if err != nil {
+		return err
 	}
 	inv, diags := inventory.Load(ctx, sources, inventory.Options{
 		Enabled: p.settings.List("INVENTORY_ENABLED"), IgnoreExts: p.settings.List("INVENTORY_IGNORE_EXTS"),
 		IgnorePatterns: p.settings.List("INVENTORY_IGNORE_PATTERNS"), OpenVault: p.open,
 		Names: p.settings.Str("TRANSFORM_INVALID_GROUP_CHARS"),
 	})
+	if p.as != nil {
+		if err := p.as.unparsed(inv, p.settings); err != nil {
+			return err
+		}
+		diags = diags.Only(source.Warning)
+	}
 	if diags.HasErrors() {
 		return diags
 	}
@@ -161,11 +172,40 @@ func (p *project) openInventory(ctx context.Context, f inventoryFlags, given boo
 		if err := p.mismatch(err); err != nil {
 			return err
 		}
-		if len(hosts) == 0 {
+		switch {
+		case len(hosts) > 0:
+		case p.as != nil && len(inv.Hosts()) > 0:
+			return ansibleFail(noTargets)
+		case p.as == nil:
 			return inputError(fmt.Errorf("--limit %q matches no host of the inventory\nhint: orch inventory --graph shows them", f.limit))
 		}
 	}
 	return nil
+}
+
+// inventorySources are the sources to read. The folders of a project are orch's own.
+func (p *project) inventorySources(f inventoryFlags, given bool) ([]string, error) {
+	names := f.sources
+	if !given {
+		names = p.settings.List("DEFAULT_HOST_LIST")
+	}
+	switch {
+	case p.as != nil && len(names) == 0:
+		return []string{ansibleHosts}, nil
+	case p.as != nil:
+		return names, nil
+	case len(names) == 0:
+		return defaultInventory(), nil
+	}
+	var sources []string
+	for _, name := range names {
+		src, err := resolveInventory(name)
+		if err != nil {
+			return nil, inputError(err)
+		}
+		sources = append(sources, src)
+	}
+	return sources, nil
 }
 
 // mismatch handles patterns that match nothing as HOST_PATTERN_MISMATCH says.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"orch/inventory"
 	"orch/modules/container"
 	"orch/modules/control"
 	"orch/modules/kube"
@@ -41,13 +42,26 @@ type playFlags struct {
 	exitCode, verify                            bool
 	lockTimeout                                 time.Duration
 	output                                      string
+	// adhoc is the task of an ad-hoc command: there is no playbook's file.
+	adhoc *adhoc
 }
 
-func (f *playFlags) add(fs *pflag.FlagSet) {
+// addShared adds the flags of everything that works on hosts.
+func (f *playFlags) addShared(fs *pflag.FlagSet) {
 	f.project.add(fs)
 	f.connection.add(fs)
 	f.run.add(fs)
+}
+
+// addPlaybook adds the flags that only make sense with playbooks.
+func (f *playFlags) addPlaybook(fs *pflag.FlagSet) {
 	f.tags.add(fs)
+	fs.BoolVar(&f.listHosts, "list-hosts", false, "print the hosts of each play and do nothing")
+	fs.BoolVar(&f.listTasks, "list-tasks", false, "print the tasks and do nothing")
+	fs.BoolVar(&f.listTags, "list-tags", false, "print the tags and do nothing")
+	fs.BoolVar(&f.syntaxCheck, "syntax-check", false, "check the playbooks and do nothing")
+	fs.StringVar(&f.startAt, "start-at-task", "", "start at the task of this name")
+	fs.BoolVar(&f.step, "step", false, "ask before each task")
 }
 
 func newRun() *cobra.Command {
@@ -69,13 +83,8 @@ was unreachable, 5 changes are pending (--check --exit-code), 130 interrupted.`,
 		RunE: func(cmd *cobra.Command, paths []string) error { return f.runPlaybooks(cmd, paths) },
 	}
 	fs := cmd.Flags()
-	f.add(fs)
-	fs.BoolVar(&f.listHosts, "list-hosts", false, "print the hosts of each play and do nothing")
-	fs.BoolVar(&f.listTasks, "list-tasks", false, "print the tasks and do nothing")
-	fs.BoolVar(&f.listTags, "list-tags", false, "print the tags and do nothing")
-	fs.BoolVar(&f.syntaxCheck, "syntax-check", false, "check the playbooks and do nothing")
-	fs.StringVar(&f.startAt, "start-at-task", "", "start at the task of this name")
-	fs.BoolVar(&f.step, "step", false, "ask before each task")
+	f.addShared(fs)
+	f.addPlaybook(fs)
 	fs.BoolVar(&f.exitCode, "exit-code", false, "with --check: end with 5 when something would change")
 	fs.BoolVar(&f.verify, "verify", false, "plan each module again after its steps; fail when something is left")
 	fs.DurationVar(&f.lockTimeout, "lock-timeout", 0, "how long to wait for another run on the same inventory")
@@ -92,6 +101,8 @@ type job struct {
 	playbooks []*playbook.Playbook
 	vars      *vars.Run
 	closers   []io.Closer
+	// hosts are those an ad-hoc command of Ansible works on.
+	hosts []string
 }
 
 // prepare loads the playbooks and reports every mistake in them at once.
@@ -101,6 +112,16 @@ func (f *playFlags) prepare(cmd *cobra.Command, paths []string) (*job, error) {
 		return nil, err
 	}
 	j := &job{project: p, flags: f}
+	if p.as != nil {
+		if j.hosts, err = p.targets(f.pattern()); err != nil {
+			return nil, err
+		}
+	}
+	if f.adhoc != nil {
+		if err := f.adhoc.write(p, paths[0]); err != nil {
+			return nil, err
+		}
+	}
 	if j.registry, err = newRegistry(); err != nil {
 		return nil, err
 	}
@@ -155,6 +176,14 @@ func (j *job) static(p *playbook.Play, t *playbook.Task, v value.Value) (value.V
 	return j.engine.Value(ctx, v, play.Task(t, vars.TaskOptions{}).Eval(ctx, play.Host("")))
 }
 
+// pattern is what must leave hosts before anything runs.
+func (f *playFlags) pattern() string {
+	if f.adhoc != nil {
+		return f.adhoc.pattern
+	}
+	return inventory.All
+}
+
 func (f *playFlags) onlyTags(p *project) []string {
 	tags := words(p.settings.List("TAGS_RUN"))
 	if len(tags) == 0 {
@@ -169,6 +198,12 @@ func (f *playFlags) runPlaybooks(cmd *cobra.Command, paths []string) error {
 		return err
 	}
 	switch {
+	case f.listHosts && j.as != nil && f.adhoc != nil:
+		fmt.Fprintf(cmd.OutOrStdout(), "  hosts (%d):\n", len(j.hosts))
+		for _, name := range j.hosts {
+			fmt.Fprintf(cmd.OutOrStdout(), "    %s\n", name)
+		}
+		return nil
 	case f.listHosts || f.listTasks || f.listTags:
 		return j.list(cmd.OutOrStdout())
 	case f.syntaxCheck:
@@ -177,11 +212,13 @@ func (f *playFlags) runPlaybooks(cmd *cobra.Command, paths []string) error {
 		}
 		return nil
 	}
-	lock, err := lockRun(cmd.Context(), j.inv.Sources, f.lockTimeout)
-	if err != nil {
-		return inputError(err)
+	if j.as == nil {
+		lock, err := lockRun(cmd.Context(), j.inv.Sources, f.lockTimeout)
+		if err != nil {
+			return inputError(err)
+		}
+		defer lock.Close()
 	}
-	defer lock.Close()
 	return j.run(cmd)
 }
 
@@ -189,7 +226,7 @@ func (f *playFlags) runPlaybooks(cmd *cobra.Command, paths []string) error {
 func (j *job) run(cmd *cobra.Command) error {
 	view, err := openView(j.flags.output, viewOptions{
 		out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), settings: j.settings, redactor: j.redactor,
-		diff: j.flags.run.diff || j.settings.Bool("DIFF_ALWAYS"),
+		diff: j.flags.run.diff || j.settings.Bool("DIFF_ALWAYS"), display: j.as.say(),
 	})
 	if err != nil {
 		return inputError(err)
@@ -206,6 +243,9 @@ func (j *job) run(cmd *cobra.Command) error {
 		err = cerr
 	}
 	code := run.ExitCode(done, err, j.flags.run.check && j.flags.exitCode)
+	if j.as != nil && err == nil && len(done.Unreachable) > 0 && !done.Interrupted {
+		code = exitUnreachable // Ansible: before failed
+	}
 	if code == exitOK {
 		return nil
 	}

@@ -8,9 +8,12 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"orch": func() { os.Exit(mainExit(os.Args, os.Stderr)) },
-	})
+	run := func() { os.Exit(mainExit(os.Args, os.Stderr)) }
+	commands := map[string]func(){"orch": run}
+	for name := range personas {
+		commands[name] = run
+	}
+	testscript.Main(m, commands)
 }
 
 // TestScripts runs orch as users do. A script is named after what it shows.

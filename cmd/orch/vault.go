@@ -24,12 +24,22 @@ func newVault() *cobra.Command {
 		Args:  args(cobra.NoArgs),
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(vaultEncrypt(), vaultDecrypt(), vaultView(), vaultEdit("edit"), vaultEdit("create"), vaultRekey(), vaultString())
+	addVault(cmd, nil)
 	return cmd
+}
+
+// addVault adds the subcommands; p is the program orch is called as.
+func addVault(cmd *cobra.Command, p *persona) {
+	for _, sub := range []func(*vaultJob) *cobra.Command{
+		vaultEncrypt, vaultDecrypt, vaultView, vaultEdit, vaultCreate, vaultRekey, vaultString,
+	} {
+		cmd.AddCommand(sub(&vaultJob{as: p}))
+	}
 }
 
 // A vaultJob is what the subcommands share.
 type vaultJob struct {
+	as        *persona // the program orch is called as
 	flags     vaultFlags
 	encryptID string
 	output    string
@@ -41,6 +51,9 @@ type vaultJob struct {
 
 func (j *vaultJob) add(cmd *cobra.Command, encrypts, outputs bool) {
 	j.flags.add(cmd.Flags())
+	if j.as != nil {
+		addVerbose(cmd.Flags())
+	}
 	if encrypts {
 		cmd.Flags().StringVar(&j.encryptID, "encrypt-vault-id", "", "the vault id to encrypt with, when several are given")
 	}
@@ -55,6 +68,9 @@ func (j *vaultJob) open(cmd *cobra.Command) error {
 		return err
 	}
 	j.settings, j.term = s, openTerminal()
+	if j.as != nil {
+		j.as.settled(viewOptions{out: os.Stdout, err: cmd.ErrOrStderr(), settings: s})
+	}
 	sources := j.flags.sourcesFor(s)
 	if len(sources) == 0 {
 		sources = []vault.Source{{ID: vault.DefaultID, Prompt: true}}
@@ -188,8 +204,7 @@ func (j *vaultJob) each(cmd *cobra.Command, paths []string, done string, do func
 	return nil
 }
 
-func vaultEncrypt() *cobra.Command {
-	j := &vaultJob{}
+func vaultEncrypt(j *vaultJob) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "encrypt [FILE…]", Short: "Encrypt files",
 		RunE: func(cmd *cobra.Command, paths []string) error {
@@ -212,8 +227,7 @@ func vaultEncrypt() *cobra.Command {
 	return cmd
 }
 
-func vaultDecrypt() *cobra.Command {
-	j := &vaultJob{}
+func vaultDecrypt(j *vaultJob) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "decrypt [FILE…]", Short: "Decrypt files",
 		RunE: func(cmd *cobra.Command, paths []string) error {
@@ -234,8 +248,7 @@ func (j *vaultJob) opened(text []byte) ([]byte, error) {
 	return j.ring.Open(text)
 }
 
-func vaultView() *cobra.Command {
-	j := &vaultJob{}
+func vaultView(j *vaultJob) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "view FILE…", Short: "Print encrypted files in clear", Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, paths []string) error {
@@ -263,10 +276,12 @@ func vaultView() *cobra.Command {
 	return cmd
 }
 
-// vaultEdit is edit and create: an editor on the clear text, in a file only its user can
+func vaultEdit(j *vaultJob) *cobra.Command   { return vaultEditor(j, "edit") }
+func vaultCreate(j *vaultJob) *cobra.Command { return vaultEditor(j, "create") }
+
+// vaultEditor is edit and create: an editor on the clear text, in a file only its user can
 // read, which is overwritten before it is removed.
-func vaultEdit(verb string) *cobra.Command {
-	j := &vaultJob{}
+func vaultEditor(j *vaultJob, verb string) *cobra.Command {
 	short := map[string]string{"edit": "Edit an encrypted file", "create": "Make an encrypted file in an editor"}[verb]
 	cmd := &cobra.Command{
 		Use: verb + " FILE", Short: short, Args: args(cobra.ExactArgs(1)),
@@ -361,8 +376,7 @@ func (j *vaultJob) edit(cmd *cobra.Command, plain []byte) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
-func vaultRekey() *cobra.Command {
-	j := &vaultJob{}
+func vaultRekey(j *vaultJob) *cobra.Command {
 	var newFile, newID string
 	cmd := &cobra.Command{
 		Use: "rekey FILE…", Short: "Encrypt files with another password", Args: args(cobra.MinimumNArgs(1)),
@@ -400,8 +414,7 @@ func vaultRekey() *cobra.Command {
 	return cmd
 }
 
-func vaultString() *cobra.Command {
-	j := &vaultJob{}
+func vaultString(j *vaultJob) *cobra.Command {
 	var names []string
 	var stdinName string
 	var prompt, show bool

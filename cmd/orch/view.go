@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"golang.org/x/term"
@@ -21,6 +22,7 @@ type viewOptions struct {
 	settings *settings.Settings
 	redactor *run.Redactor
 	diff     bool
+	display  *report.Display // nil: the view makes its own
 }
 
 // A view shows a run. Close ends it.
@@ -57,10 +59,9 @@ func openView(output string, o viewOptions) (*view, error) {
 	return v, nil
 }
 
-func (v *view) open(name string, o viewOptions) (run.Sink, error) {
-	s := o.settings
-	tty := isTerminal(o.out)
-	context := s.Int("DIFF_CONTEXT")
+// report are the options all views share.
+func (o viewOptions) report() report.Options {
+	s, tty, context := o.settings, isTerminal(o.out), o.settings.Int("DIFF_CONTEXT")
 	opts := report.Options{
 		Verbosity: s.Int("DEFAULT_VERBOSITY"), Diff: o.diff, Context: &context,
 		Color:   (tty || s.Bool("ANSIBLE_FORCE_COLOR")) && !s.Bool("ANSIBLE_NOCOLOR"),
@@ -71,34 +72,54 @@ func (v *view) open(name string, o viewOptions) (run.Sink, error) {
 			opts.Width = w
 		}
 	}
-	if name == "auto" {
-		name = "plain"
-		if tty {
-			name = "terminal"
-		}
-	}
-	kind, file, _ := strings.Cut(name, "=")
-	ansible := report.AnsibleOptions{
-		Options: opts, HideOK: !s.Bool("display_ok_hosts"), HideSkipped: !s.Bool("DISPLAY_SKIPPED_HOSTS"),
+	return opts
+}
+
+// ansible are the options of Ansible's callbacks.
+func (o viewOptions) ansible() report.AnsibleOptions {
+	s := o.settings
+	a := report.AnsibleOptions{
+		Options: o.report(), HideOK: !s.Bool("display_ok_hosts"), HideSkipped: !s.Bool("DISPLAY_SKIPPED_HOSTS"),
 		FailedStderr: s.Bool("display_failed_stderr"), ShowStart: s.Bool("show_per_host_start"),
 		CheckMarkers: s.Bool("check_mode_markers"), PathOnFailure: s.Bool("show_task_path_on_failure"),
 		ShowCustomStats: s.Bool("SHOW_CUSTOM_STATS"), ShowArgs: s.Bool("DISPLAY_ARGS_TO_STDOUT"),
 		NoDeprecations: !s.Bool("DEPRECATION_WARNINGS"), NoSystemWarnings: !s.Bool("SYSTEM_WARNINGS"),
-		VerboseToStderr: s.Bool("VERBOSE_TO_STDERR"),
+		VerboseToStderr: s.Bool("VERBOSE_TO_STDERR"), Display: o.display, Lines: o.lines,
 	}
 	if s.Set("callback_format_pretty") {
 		pretty := s.Bool("callback_format_pretty")
-		ansible.Pretty = &pretty
+		a.Pretty = &pretty
 	}
+	return a
+}
+
+// lines returns the lines of an author's file, masked.
+func (o viewOptions) lines(file string) []string {
+	lines := slices.Clone(files.Lines(file))
+	for i, line := range lines {
+		lines[i] = o.redactor.Mask(line)
+	}
+	return lines
+}
+
+func (v *view) open(name string, o viewOptions) (run.Sink, error) {
+	opts := o.report()
+	if name == "auto" {
+		name = "plain"
+		if isTerminal(o.out) {
+			name = "terminal"
+		}
+	}
+	kind, file, _ := strings.Cut(name, "=")
 	switch kind {
 	case "json":
 		return report.JSON(o.out, opts), nil
 	case "ansible":
-		return report.Ansible(o.out, o.err, ansible), nil
+		return report.Ansible(o.out, o.err, o.ansible()), nil
 	case "minimal":
-		return report.Minimal(o.out, o.err, ansible), nil
+		return report.Minimal(o.out, o.err, o.ansible()), nil
 	case "oneline":
-		return report.Oneline(o.out, o.err, ansible), nil
+		return report.Oneline(o.out, o.err, o.ansible()), nil
 	case "junit":
 		if file == "" {
 			return nil, errors.New("output junit wants a file: junit=report.xml")

@@ -46,6 +46,7 @@ func Minimal(out, errs io.Writer, o AnsibleOptions) run.Sink {
 // Oneline prints an ad-hoc result on one line.
 func Oneline(out, errs io.Writer, o AnsibleOptions) run.Sink {
 	return adhoc(out, errs, o, func(a *ansible, t run.TaskStart, host string, r run.Result) (string, string) {
+		a.oneLine = true
 		one := func() string { return strings.ReplaceAll(a.dump(t, r), "\n", "") }
 		switch {
 		case r.Status == run.Failed && commandLike(t.Module) && hasOutput(r):
@@ -69,10 +70,7 @@ func Oneline(out, errs io.Writer, o AnsibleOptions) run.Sink {
 }
 
 func adhoc(out, errs io.Writer, o AnsibleOptions, line func(*ansible, run.TaskStart, string, run.Result) (text, code string)) run.Sink {
-	a := &ansible{
-		printer: printer{w: out}, errs: printer{w: errs}, o: o, tasks: map[int]run.TaskStart{}, warned: map[string]bool{},
-		columns: max(79, o.Width-1),
-	}
+	a := newAnsible(out, errs, o)
 	return func(ev run.Event) {
 		switch ev := ev.(type) {
 		case run.TaskStart:

@@ -28,6 +28,9 @@ type AnsibleOptions struct {
 	// NoSystemWarnings and VerboseToStderr concern what only Ansible itself has to say:
 	// warnings about its installation, and its -v messages beside those of the callback.
 	NoSystemWarnings, VerboseToStderr bool
+	// Display says warnings; nil makes one. Who else has something to say shares it, so
+	// that each text is said once.
+	Display *Display
 	// Lines returns the lines of an author's file, for the excerpt below some failures.
 	Lines func(file string) []string
 }
@@ -35,23 +38,29 @@ type AnsibleOptions struct {
 // Ansible prints what ansible-playbook 2.18 prints with its default callback, to the
 // letter: results to out, warnings to errs.
 func Ansible(out, errs io.Writer, o AnsibleOptions) run.Sink {
-	a := &ansible{
-		printer: printer{w: out}, errs: printer{w: errs}, o: o, tasks: map[int]run.TaskStart{}, warned: map[string]bool{},
-		columns: max(79, o.Width-1),
+	return newAnsible(out, errs, o).event
+}
+
+func newAnsible(out, errs io.Writer, o AnsibleOptions) *ansible {
+	say := o.Display
+	if say == nil {
+		say = NewDisplay(out, errs, o)
 	}
-	return a.event
+	return &ansible{printer: printer{w: out}, say: say, o: o, tasks: map[int]run.TaskStart{}, columns: say.columns}
 }
 
 type ansible struct {
 	printer
-	errs    printer
+	say     *Display
 	o       AnsibleOptions
 	columns int
+	// oneLine is set for the oneline callback, which takes the line ends out of JSON that
+	// was made with them.
+	oneLine bool
 	tasks   map[int]run.TaskStart
 	banner  int // the task whose banner was printed last
 	free    bool
 	check   bool
-	warned  map[string]bool
 }
 
 func (a *ansible) event(ev run.Event) {
@@ -124,7 +133,7 @@ func (a *ansible) display(msg, code string) {
 // failing prints a line of a failure, where the settings want it.
 func (a *ansible) failing(msg, code string) {
 	if a.o.FailedStderr {
-		a.errs.printf("%s\n", a.o.paint(code, msg))
+		a.say.write(code, msg)
 		return
 	}
 	a.display(msg, code)
@@ -263,7 +272,7 @@ func (a *ansible) done(ev run.TaskDone) {
 	switch {
 	case r.Status == run.Failed:
 		if reason := field(r, "reason"); include(t) && reason != "" {
-			a.complain("ERROR! " + reason + a.excerpt(t, r))
+			a.say.Error(reason + a.excerpt(t, r))
 		}
 		a.need(t)
 		a.warnings(r)
@@ -421,7 +430,7 @@ func (a *ansible) dump(t run.TaskStart, r run.Result) string {
 	}
 	isDebug := t.Module == "ansible.builtin.debug"
 	_, loop := d.GetStr("results")
-	if isDebug && r.Cause.Msg == "" {
+	if isDebug && r.Cause.Msg == "" && !a.oneLine {
 		d = debugResult(d)
 	} else if a.o.Verbosity > 2 && r.Args != nil && r.Status != run.Unreachable && r.Cause.Msg == "" {
 		d.SetStr("invocation", value.D("module_args", r.Args))
@@ -432,6 +441,9 @@ func (a *ansible) dump(t run.TaskStart, r run.Result) string {
 	}
 	if a.o.Pretty != nil && !*a.o.Pretty {
 		indent = ""
+	}
+	if a.oneLine && indent == "" {
+		return toJSON(d, "\n")
 	}
 	return toJSON(d, indent)
 }
@@ -447,20 +459,26 @@ func (a *ansible) excerpt(t run.TaskStart, r run.Result) string {
 	default:
 		return ""
 	}
+	return Excerpt(pos, a.o.Lines)
+}
+
+// Excerpt is what Ansible adds to a message whose place it knows: the file, and the line
+// with the one before it. lines returns the lines of an author's file.
+func Excerpt(pos source.Pos, lines func(file string) []string) string {
 	if pos.File == "" {
 		return ""
 	}
 	text := fmt.Sprintf("\n\nThe error appears to be in '%s': line %d, column %d, but may\n"+
 		"be elsewhere in the file depending on the exact syntax problem.\n", absolute(pos.File), pos.Line, pos.Col)
-	if a.o.Lines == nil {
+	if lines == nil {
 		return text
 	}
-	lines := a.o.Lines(pos.File)
+	all := lines(pos.File)
 	at := func(n int) string {
-		if n < 1 || n > len(lines) {
+		if n < 1 || n > len(all) {
 			return ""
 		}
-		return strings.TrimRight(lines[n-1], " \t\r\n")
+		return strings.TrimRight(all[n-1], " \t\r\n")
 	}
 	if at(pos.Line) == "" {
 		return text
@@ -493,53 +511,22 @@ func debugResult(d *value.Dict) *value.Dict {
 
 func (a *ansible) warnings(r run.Result) {
 	for _, w := range r.Warnings {
-		a.warn(w)
+		a.say.Warn(w)
 	}
 	for _, d := range r.Deprecations {
-		a.deprecated(d)
+		a.say.Deprecated(d)
 	}
 }
 
 func (a *ansible) warning(ev run.Warning) {
 	if ev.Deprecated {
-		a.deprecated(ev.Msg)
+		a.say.Deprecated(ev.Msg)
 		return
 	}
-	a.warn(plainMessage(ev.Diagnostic))
+	a.say.Warn(plainMessage(ev.Diagnostic))
 }
 
 func plainMessage(d source.Diagnostic) string { return d.Msg }
-
-// warn prints a warning once, wrapped at the width.
-func (a *ansible) warn(msg string) {
-	text := strings.Join(wrap("[WARNING]: "+msg, a.columns, true), "\n")
-	if a.warned[text] {
-		return
-	}
-	a.warned[text] = true
-	a.errs.printf("%s\n", a.o.paint(brightPurple, text))
-}
-
-// complain prints an error once.
-func (a *ansible) complain(text string) {
-	if !a.warned[text] {
-		a.warned[text] = true
-		a.errs.printf("%s\n", a.o.paint(red, strings.TrimSuffix(text, "\n")))
-	}
-}
-
-func (a *ansible) deprecated(msg string) {
-	if a.o.NoDeprecations {
-		return
-	}
-	msg = "[DEPRECATION WARNING]: " + msg + " Deprecation warnings can be disabled by setting deprecation_warnings=False in ansible.cfg."
-	text := strings.Join(wrap(msg, a.columns, false), "\n")
-	if a.warned[text] {
-		return
-	}
-	a.warned[text] = true
-	a.errs.printf("%s\n", a.o.paint(purple, text))
-}
 
 // stats is the recap.
 func (a *ansible) stats(ev run.RunDone) {
@@ -606,72 +593,4 @@ func (a *ansible) customStats(stats *value.Dict) {
 		line("RUN", v)
 	}
 	a.printf("\n")
-}
-
-// wrap is Python's textwrap.wrap: whitespace becomes spaces, long words are broken,
-// hyphens are places to break at.
-func wrap(text string, columns int, drop bool) []string {
-	text = strings.Map(func(r rune) rune {
-		switch r {
-		case '\t', '\n', '\v', '\f', '\r':
-			return ' '
-		}
-		return r
-	}, strings.ReplaceAll(text, "\t", "        "))
-	var lines []string
-	chunks := chunksOf(text)
-	for len(chunks) > 0 {
-		if drop && len(lines) > 0 && strings.TrimSpace(chunks[0]) == "" {
-			chunks = chunks[1:]
-			continue
-		}
-		var line []string
-		n := 0
-		for len(chunks) > 0 && n+len([]rune(chunks[0])) <= columns {
-			n += len([]rune(chunks[0]))
-			line = append(line, chunks[0])
-			chunks = chunks[1:]
-		}
-		if len(chunks) > 0 && len([]rune(chunks[0])) > columns {
-			rs := []rune(chunks[0])
-			room := max(1, columns-n)
-			line = append(line, string(rs[:room]))
-			chunks[0] = string(rs[room:])
-		}
-		if drop && len(line) > 0 && strings.TrimSpace(line[len(line)-1]) == "" {
-			line = line[:len(line)-1]
-		}
-		if len(line) > 0 {
-			lines = append(lines, strings.Join(line, ""))
-		}
-	}
-	return lines
-}
-
-// chunksOf cuts a text into words and the spaces between them; a word is cut after a
-// hyphen between letters.
-func chunksOf(text string) []string {
-	var chunks []string
-	rs := []rune(text)
-	letter := func(i int) bool {
-		return i >= 0 && i < len(rs) && (rs[i] >= 'a' && rs[i] <= 'z' || rs[i] >= 'A' && rs[i] <= 'Z' || rs[i] == '_' || rs[i] > 0x7f)
-	}
-	for i := 0; i < len(rs); {
-		j := i + 1
-		if rs[i] == ' ' {
-			for j < len(rs) && rs[j] == ' ' {
-				j++
-			}
-		} else {
-			for j < len(rs) && rs[j] != ' ' {
-				if rs[j-1] == '-' && letter(j-2) && letter(j) && letter(j+1) {
-					break
-				}
-				j++
-			}
-		}
-		chunks = append(chunks, string(rs[i:j]))
-		i = j
-	}
-	return chunks
 }

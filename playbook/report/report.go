@@ -148,9 +148,14 @@ func showable(v value.Value) value.Value {
 	return value.S(value.String(v))
 }
 
-// toJSON is a value as Python's json.dumps with sorted keys writes it.
+// toJSON is a value as Python's json.dumps with sorted keys writes it. An indent of "\n"
+// is indent=0: lines that are not indented.
 func toJSON(v value.Value, indent string) string {
-	text, err := value.JSON(showable(v), value.JSONOptions{Indent: indent, SortKeys: true, Unicode: true})
+	o := value.JSONOptions{Indent: indent, SortKeys: true, Unicode: true}
+	if indent == "\n" {
+		o.Indent, o.Lines = "", true
+	}
+	text, err := value.JSON(showable(v), o)
 	if err != nil {
 		return value.String(v)
 	}

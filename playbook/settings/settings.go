@@ -44,6 +44,13 @@ const (
 	Missing         // named in a warning when set
 )
 
+// RuleUnsupported is the rule of a warning that names a setting orch does not act on;
+// its message ends with Unsupported.
+const (
+	RuleUnsupported = "setting-unsupported"
+	Unsupported     = " is not supported yet and is ignored"
+)
+
 // A Setting is an entry of the table.
 type Setting struct {
 	Name    string   // Ansible's name: "DEFAULT_FORKS"
@@ -121,7 +128,7 @@ func Load(o Options) (*Settings, source.Diagnostics) {
 		if def.Support == Missing {
 			diags = append(diags, source.Diagnostic{
 				Severity: source.Warning, Pos: ini[iniKey(def, ini)].pos,
-				Msg: fmt.Sprintf("%s (%s) is not supported yet and is ignored", def.Name, v.Origin),
+				Msg: fmt.Sprintf("%s (%s)", def.Name, v.Origin) + Unsupported, Rule: RuleUnsupported,
 			})
 		}
 		if msg := def.check(v.Text); msg != "" {

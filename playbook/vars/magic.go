@@ -3,6 +3,7 @@ package vars
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -460,4 +461,24 @@ func (r *Run) groupsValue() value.Value {
 	}
 	r.groups.Store(&groupsView{generation, d})
 	return d
+}
+
+// GroupVars are the variables a group itself has: those of the inventory, and those of
+// group_vars beside the inventory and in dir ("" for none), later ones over earlier ones.
+func (r *Run) GroupVars(g *inventory.Group, dir string) (*value.Dict, error) {
+	var dirs []string
+	if dir != "" {
+		dirs = []string{dir}
+	}
+	layers, err := r.groupLayers(nil, []*inventory.Group{g}, r.inventoryDirs(), dirs)
+	if err != nil {
+		return nil, err
+	}
+	out := value.NewDict(8)
+	for _, l := range layers {
+		for _, name := range slices.Sorted(maps.Keys(l.vars)) {
+			out.SetStr(name, l.vars[name].val)
+		}
+	}
+	return out, nil
 }

@@ -1,0 +1,145 @@
+package report
+
+import (
+	"io"
+	"strings"
+	"sync"
+)
+
+// A Display says what Ansible says beside its callbacks, on stderr: warnings,
+// deprecations and errors, each text once. It is safe for concurrent use.
+type Display struct {
+	o       Options
+	columns int
+	// quiet leaves deprecations out.
+	quiet bool
+
+	mu  sync.Mutex
+	out printer
+	// verbose is where -v goes.
+	verbose printer
+	said    map[string]bool
+}
+
+// NewDisplay makes a display that writes to errs, and what -v asks for to out. NoDeprecations and the colour and
+// width of o are what it asks of its options.
+func NewDisplay(out, errs io.Writer, o AnsibleOptions) *Display {
+	verbose := printer{w: out}
+	if o.VerboseToStderr {
+		verbose.w = errs
+	}
+	return &Display{
+		verbose: verbose,
+		o:       o.Options, columns: max(79, o.Width-1), quiet: o.NoDeprecations,
+		out: printer{w: errs}, said: map[string]bool{},
+	}
+}
+
+// Warn prints a warning, wrapped at the width.
+func (d *Display) Warn(msg string) {
+	d.once(brightPurple, strings.Join(wrap("[WARNING]: "+msg, d.columns, true), "\n"))
+}
+
+// Error prints an error as it is.
+func (d *Display) Error(text string) { d.once(red, "ERROR! "+strings.TrimSuffix(text, "\n")) }
+
+// Deprecated prints a deprecation. Like Ansible it tells how to be rid of it.
+func (d *Display) Deprecated(msg string) {
+	if d.quiet {
+		return
+	}
+	msg = "[DEPRECATION WARNING]: " + msg + " Deprecation warnings can be disabled by setting deprecation_warnings=False in ansible.cfg."
+	d.once(purple, strings.Join(wrap(msg, d.columns, false), "\n"))
+}
+
+func (d *Display) once(code, text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.said[text] {
+		return
+	}
+	d.said[text] = true
+	d.out.printf("%s\n", d.o.paint(code, text))
+}
+
+// Verbose prints what -v asks for, on stdout unless verbose_to_stderr is set.
+func (d *Display) Verbose(text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.verbose.printf("%s\n", d.o.paint(blue, text))
+}
+
+// write prints a line that may come again.
+func (d *Display) write(code, text string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.out.printf("%s\n", d.o.paint(code, text))
+}
+
+// wrap is Python's textwrap.wrap: whitespace becomes spaces, long words are broken,
+// hyphens are places to break at.
+func wrap(text string, columns int, drop bool) []string {
+	text = strings.Map(func(r rune) rune {
+		switch r {
+		case '\t', '\n', '\v', '\f', '\r':
+			return ' '
+		}
+		return r
+	}, strings.ReplaceAll(text, "\t", "        "))
+	var lines []string
+	chunks := chunksOf(text)
+	for len(chunks) > 0 {
+		if drop && len(lines) > 0 && strings.TrimSpace(chunks[0]) == "" {
+			chunks = chunks[1:]
+			continue
+		}
+		var line []string
+		n := 0
+		for len(chunks) > 0 && n+len([]rune(chunks[0])) <= columns {
+			n += len([]rune(chunks[0]))
+			line = append(line, chunks[0])
+			chunks = chunks[1:]
+		}
+		if len(chunks) > 0 && len([]rune(chunks[0])) > columns {
+			rs := []rune(chunks[0])
+			room := max(1, columns-n)
+			line = append(line, string(rs[:room]))
+			chunks[0] = string(rs[room:])
+		}
+		if drop && len(line) > 0 && strings.TrimSpace(line[len(line)-1]) == "" {
+			line = line[:len(line)-1]
+		}
+		if len(line) > 0 {
+			lines = append(lines, strings.Join(line, ""))
+		}
+	}
+	return lines
+}
+
+// chunksOf cuts a text into words and the spaces between them; a word is cut after a
+// hyphen between letters.
+func chunksOf(text string) []string {
+	var chunks []string
+	rs := []rune(text)
+	letter := func(i int) bool {
+		return i >= 0 && i < len(rs) && (rs[i] >= 'a' && rs[i] <= 'z' || rs[i] >= 'A' && rs[i] <= 'Z' || rs[i] == '_' || rs[i] > 0x7f)
+	}
+	for i := 0; i < len(rs); {
+		j := i + 1
+		if rs[i] == ' ' {
+			for j < len(rs) && rs[j] == ' ' {
+				j++
+			}
+		} else {
+			for j < len(rs) && rs[j] != ' ' {
+				if rs[j-1] == '-' && letter(j-2) && letter(j) && letter(j+1) {
+					break
+				}
+				j++
+			}
+		}
+		chunks = append(chunks, string(rs[i:j]))
+		i = j
+	}
+	return chunks
+}
