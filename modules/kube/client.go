@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -15,12 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/discovery"
-	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
-	"k8s.io/client-go/restmapper"
 )
 
 // A Cluster is one API server, as one user, for a whole run: one HTTP connection pool,
@@ -30,12 +25,11 @@ type Cluster struct {
 	DefaultNamespace string
 	Config           *rest.Config
 	Dynamic          dynamic.Interface
-	Typed            kubernetes.Interface
 
-	disco discovery.CachedDiscoveryInterface
+	raw rest.Interface // for what is no object: discovery, logs
 
 	mu       sync.Mutex
-	mapper   meta.ResettableRESTMapper
+	served   served                    // nil: not asked yet
 	asked    map[schema.GroupKind]bool // kinds the discovery was refreshed for
 	warnings *warnings
 	overlay  overlay
@@ -51,34 +45,56 @@ func Connect(config *rest.Config) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
-	dyn, err := dynamic.NewForConfigAndClient(config, httpClient)
+	config = dynamic.ConfigFor(config)
+	config.APIPath = "/"
+	raw, err := rest.UnversionedRESTClientForConfigAndClient(config, httpClient)
 	if err != nil {
 		return nil, fmt.Errorf("make client: %w", err)
 	}
-	typed, err := kubernetes.NewForConfigAndClient(config, httpClient)
-	if err != nil {
-		return nil, fmt.Errorf("make client: %w", err)
-	}
-	disco := memory.NewMemCacheClient(typed.Discovery())
 	return &Cluster{
-		Config: config, Dynamic: dyn, Typed: typed, disco: disco,
-		mapper: restmapper.NewDeferredDiscoveryRESTMapper(disco),
-		asked:  map[schema.GroupKind]bool{}, warnings: w,
+		Config: config, Dynamic: dynamic.New(raw), raw: raw, asked: map[schema.GroupKind]bool{}, warnings: w,
 	}, nil
 }
 
-// Mapping finds the resource of a kind. A kind that is not known makes the discovery be
-// read once more: it may have been defined a moment ago.
+// Mapping finds the resource of a kind. A kind that is not known makes the server be
+// asked once more: it may have been defined a moment ago.
 func (c *Cluster) Mapping(gvk schema.GroupVersionKind) (*meta.RESTMapping, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	m, err := c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
-	if meta.IsNoMatchError(err) && !c.asked[gvk.GroupKind()] {
+	known, err := c.kinds()
+	if err != nil {
+		return nil, err
+	}
+	m, err := known.mapping(gvk)
+	if err != nil && !c.asked[gvk.GroupKind()] {
 		c.asked[gvk.GroupKind()] = true
-		c.mapper.Reset()
-		m, err = c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+		c.served = nil
+		if known, err = c.kinds(); err != nil {
+			return nil, err
+		}
+		m, err = known.mapping(gvk)
 	}
 	return m, err
+}
+
+// kinds is what the server serves, asked for once. The caller holds the lock.
+func (c *Cluster) kinds() (served, error) {
+	if c.served == nil {
+		list, err := discover(context.Background(), c.raw)
+		if err != nil {
+			return nil, err
+		}
+		c.served = list
+	}
+	return c.served, nil
+}
+
+// forget makes the next question about a kind go to the server.
+func (c *Cluster) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.served = nil
+	clear(c.asked)
 }
 
 // KindFor finds the kind meant by a kind's, a plural, singular or short name and an
@@ -94,42 +110,22 @@ func (c *Cluster) KindFor(apiVersion, kind string) (schema.GroupVersionKind, err
 			return gvk, nil
 		}
 	}
-	lists, err := c.resources()
+	c.mu.Lock()
+	known, err := c.kinds()
+	c.mu.Unlock()
 	if err != nil {
 		return gvk, err
 	}
-	var found []schema.GroupVersionKind
-	for _, list := range lists {
-		have, err := schema.ParseGroupVersion(list.GroupVersion)
-		if err != nil || apiVersion != "" && have != gv {
-			continue
-		}
-		for _, r := range list.APIResources {
-			if strings.Contains(r.Name, "/") {
-				continue
-			}
-			if r.Kind == kind || r.Name == kind || r.SingularName == kind || slices.Contains(r.ShortNames, kind) || strings.EqualFold(r.Kind, kind) {
-				found = append(found, have.WithKind(r.Kind))
-			}
+	for _, k := range known {
+		if (apiVersion == "" || k.gvk.GroupVersion() == gv) && k.called(kind) {
+			return k.gvk, nil
 		}
 	}
-	if len(found) == 0 && apiVersion == "v1" {
+	if apiVersion == "v1" {
 		// "v1" is what the option says when the task says nothing.
 		return c.KindFor("", kind)
 	}
-	if len(found) == 0 {
-		return gvk, &meta.NoKindMatchError{GroupKind: gvk.GroupKind(), SearchedVersions: []string{gvk.Version}}
-	}
-	return found[0], nil
-}
-
-func (c *Cluster) resources() ([]*apiResourceList, error) {
-	_, lists, err := c.disco.ServerGroupsAndResources()
-	// A broken aggregated API must not hide all the others.
-	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
-		return nil, fmt.Errorf("ask the API server what it serves: %w", explainAPI(err))
-	}
-	return lists, nil
+	return gvk, &meta.NoKindMatchError{GroupKind: gvk.GroupKind(), SearchedVersions: []string{gvk.Version}}
 }
 
 // Resource is the client of a kind in a namespace ("" for the cluster's own kinds).

@@ -17,8 +17,9 @@ import (
 	"testing"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	schemas "k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	"sigs.k8s.io/yaml"
@@ -94,8 +95,14 @@ func newLab(t *testing.T) *lab {
 	if l.admin, err = Connect(config); err != nil {
 		t.Fatal(err)
 	}
-	spaces := l.admin.Typed.CoreV1().Namespaces()
-	space := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: l.ns}}
+	m, err := l.admin.Mapping(schemas.GroupVersionKind{Version: "v1", Kind: "Namespace"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	spaces := l.admin.Resource(m, "")
+	space := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": l.ns},
+	}}
 	if _, err := spaces.Create(t.Context(), space, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}

@@ -5,10 +5,11 @@ import (
 	"fmt"
 	"io"
 	"sort"
+	"strconv"
 	"strings"
 
-	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"orch/modules"
 )
@@ -71,12 +72,12 @@ func (k *K8sLog) Plan(ctx context.Context, v *View) (modules.Plan[*Target], erro
 		containers := []string{k.Container}
 		if k.AllContainers {
 			containers = nil
-			for _, c := range pod.Spec.Containers {
-				containers = append(containers, c.Name)
+			for _, c := range (object{pod.Object}).list("spec", "containers") {
+				containers = append(containers, c.str("name"))
 			}
 		}
 		for _, c := range containers {
-			if err := k.read(ctx, v, &pod, c, &b); err != nil {
+			if err := k.read(ctx, v, pod, c, &b); err != nil {
 				return plan, err
 			}
 		}
@@ -88,38 +89,67 @@ func (k *K8sLog) Plan(ctx context.Context, v *View) (modules.Plan[*Target], erro
 	return plan, nil
 }
 
-func (k *K8sLog) read(ctx context.Context, v *View, pod *corev1.Pod, container string, w io.Writer) error {
-	opts := &corev1.PodLogOptions{Container: container, Previous: k.Previous}
-	if k.SinceSeconds != nil {
-		n := int64(*k.SinceSeconds)
-		opts.SinceSeconds = &n
-	}
-	if k.TailLines != nil {
-		n := int64(*k.TailLines)
-		opts.TailLines = &n
-	}
-	stream, err := v.cluster.Typed.CoreV1().Pods(pod.Namespace).GetLogs(pod.Name, opts).Stream(ctx)
+func (k *K8sLog) read(ctx context.Context, v *View, pod *unstructured.Unstructured, container string, w io.Writer) error {
+	stream, err := v.cluster.log(ctx, pod, logOptions{
+		container: container, previous: k.Previous, since: int64Of(k.SinceSeconds), tail: int64Of(k.TailLines),
+	})
 	if err != nil {
-		return modules.Failf("read log of pod %s/%s: %v", pod.Namespace, pod.Name, explainAPI(err))
+		return modules.Failf("read log of pod %s/%s: %v", pod.GetNamespace(), pod.GetName(), explainAPI(err))
 	}
 	defer stream.Close()
 	if _, err := io.Copy(w, io.LimitReader(stream, 64<<20)); err != nil {
-		return modules.Failf("read log of pod %s/%s: %v", pod.Namespace, pod.Name, err)
+		return modules.Failf("read log of pod %s/%s: %v", pod.GetNamespace(), pod.GetName(), err)
 	}
 	return nil
 }
 
+func int64Of(n *int) *int64 {
+	if n == nil {
+		return nil
+	}
+	wide := int64(*n)
+	return &wide
+}
+
+// logOptions say what of a container's log is read; nil is all.
+type logOptions struct {
+	container   string
+	previous    bool
+	since, tail *int64
+}
+
+// log opens the log of a pod's container.
+func (c *Cluster) log(ctx context.Context, pod *unstructured.Unstructured, o logOptions) (io.ReadCloser, error) {
+	req := c.raw.Get().AbsPath("/api/v1/namespaces", pod.GetNamespace(), "pods", pod.GetName(), "log")
+	if o.container != "" {
+		req.Param("container", o.container)
+	}
+	if o.previous {
+		req.Param("previous", "true")
+	}
+	if o.since != nil {
+		req.Param("sinceSeconds", strconv.FormatInt(*o.since, 10))
+	}
+	if o.tail != nil {
+		req.Param("tailLines", strconv.FormatInt(*o.tail, 10))
+	}
+	return req.Stream(ctx)
+}
+
 // pods finds the pods: the one named, those a workload selects, or those with labels.
-func (k *K8sLog) pods(ctx context.Context, v *View) ([]corev1.Pod, error) {
-	namespace := orElse(k.Namespace, v.cluster.namespace())
-	client := v.cluster.Typed.CoreV1().Pods(namespace)
+func (k *K8sLog) pods(ctx context.Context, v *View) ([]*unstructured.Unstructured, error) {
+	m, err := v.cluster.Mapping(podKind)
+	if err != nil {
+		return nil, modules.Failf("%v", explainAPI(err))
+	}
+	client := v.cluster.Resource(m, orElse(k.Namespace, v.cluster.namespace()))
 	selector := strings.Join(k.LabelSelectors, ",")
 	if k.Name != "" && k.Kind == "Pod" {
 		pod, err := client.Get(ctx, k.Name, metav1.GetOptions{})
 		if err != nil {
 			return nil, modules.Failf("%v", explainAPI(err))
 		}
-		return []corev1.Pod{*pod}, nil
+		return []*unstructured.Unstructured{pod}, nil
 	}
 	if k.Name != "" {
 		it, err := v.one(ctx, Named{APIVersion: k.APIVersion, Kind: k.Kind, Name: k.Name, Namespace: k.Namespace})
@@ -134,11 +164,15 @@ func (k *K8sLog) pods(ctx context.Context, v *View) ([]corev1.Pod, error) {
 	if err != nil {
 		return nil, modules.Failf("%v", explainAPI(err))
 	}
-	sort.Slice(list.Items, func(i, j int) bool { return list.Items[i].Name < list.Items[j].Name })
-	if k.Name != "" && len(list.Items) > 1 {
-		list.Items = list.Items[:1] // kubernetes.core: one pod speaks for its workload
+	var pods []*unstructured.Unstructured
+	for i := range list.Items {
+		pods = append(pods, &list.Items[i])
 	}
-	return list.Items, nil
+	sort.Slice(pods, func(i, j int) bool { return pods[i].GetName() < pods[j].GetName() })
+	if k.Name != "" && len(pods) > 1 {
+		pods = pods[:1] // kubernetes.core: one pod speaks for its workload
+	}
+	return pods, nil
 }
 
 func selectorOf(it *item) (string, error) {

@@ -13,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes/scheme"
 )
 
 // Method is how an object is brought to its definition.
@@ -290,7 +289,7 @@ func (w writer) patch(ctx context.Context, c *Cluster, it *item, dryRun []string
 	kinds := w.types
 	if len(kinds) == 0 {
 		kinds = []types.PatchType{types.MergePatchType}
-		if scheme.Scheme.Recognizes(it.id.GroupVersionKind) {
+		if builtIn(it.id.Group) {
 			kinds = []types.PatchType{types.StrategicMergePatchType, types.MergePatchType}
 		}
 	}
@@ -306,6 +305,13 @@ func (w writer) patch(ctx context.Context, c *Cluster, it *item, dryRun []string
 		last = err
 	}
 	return nil, last
+}
+
+// builtIn reports whether a group may be the server's own: "apps", "networking.k8s.io".
+// Some kinds of *.k8s.io are custom resources; the server then refuses the strategic
+// merge and gets the other.
+func builtIn(group string) bool {
+	return !strings.Contains(group, ".") || strings.HasSuffix(group, ".k8s.io")
 }
 
 // byStage groups the objects that something happens to, in the order of writing.

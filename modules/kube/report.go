@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"orch/modules"
@@ -171,9 +170,7 @@ func (v *View) tail(ctx context.Context, pod *unstructured.Unstructured, t Troub
 		lines = 25
 	}
 	for _, previous := range []bool{t.Reason == "CrashLoopBackOff", false, true} {
-		stream, err := v.cluster.Typed.CoreV1().Pods(pod.GetNamespace()).GetLogs(pod.GetName(), &corev1.PodLogOptions{
-			Container: t.Container, TailLines: &lines, Previous: previous,
-		}).Stream(ctx)
+		stream, err := v.cluster.log(ctx, pod, logOptions{container: t.Container, tail: &lines, previous: previous})
 		if err != nil {
 			continue
 		}

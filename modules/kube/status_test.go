@@ -115,6 +115,10 @@ func TestJudge(t *testing.T) {
 			`, message: '` + message + `', lastTimestamp: "` + time.Now().UTC().Format(time.RFC3339) + `"}`
 	}
 	creating := `{apiVersion: v1, kind: Pod, metadata: {name: db-0, namespace: n, uid: p, ownerReferences: [{uid: w, controller: true}]}, status: {phase: Pending, containerStatuses: [{name: db, state: {waiting: {reason: ContainerCreating}}}]}}`
+	ago := func(d time.Duration) string { return time.Now().Add(-d).UTC().Format(time.RFC3339) }
+	late := strings.NewReplacer("STARTED", ago(Settle+2*time.Second), "TOLD", ago(Settle-2*time.Second)).Replace(
+		`{apiVersion: v1, kind: Pod, metadata: {name: one, namespace: n, uid: p}, spec: {containers: [{name: a}]}, status: {phase: Running,
+		  conditions: [{type: Ready, status: "True"}, {type: ContainersReady, status: "True", lastTransitionTime: "TOLD"}], containerStatuses: [{name: a, ready: true, state: {running: {startedAt: "STARTED"}}}]}}`)
 	running := func(ago time.Duration, probe string) string {
 		return `{apiVersion: v1, kind: Pod, metadata: {name: one, namespace: n, uid: p}, spec: {containers: [{name: a` + probe + `}]}, status: {phase: Running,
 		  conditions: [{type: Ready, status: "True"}], containerStatuses: [{name: a, ready: true, state: {running: {startedAt: "` + time.Now().Add(-ago).UTC().Format(time.RFC3339) + `"}}}]}}`
@@ -138,6 +142,7 @@ func TestJudge(t *testing.T) {
 		{"a crash its owner has not heard of", 1, 0, []string{serving, newSet, strings.ReplaceAll(strings.ReplaceAll(crashingPod, "uid: w", "uid: w2"), "restartCount: 1", "restartCount: 0")}, "progressing", " Settling"},
 		{"a start with a probe", 1, 0, []string{running(0, ", readinessProbe: {tcpSocket: {port: 1}}")}, "ready", ""},
 		{"a container that has run for a while", 1, 0, []string{running(Settle+time.Second, "")}, "ready", ""},
+		{"a start the kubelet told of late", 1, 0, []string{late}, "progressing", " Settling"},
 		{"no room, for a moment", 1, 0, []string{barePod}, "progressing", " Unschedulable"},
 		{"no room", 1, HoldFor, []string{barePod}, "failed", " Unschedulable no room"},
 	} {

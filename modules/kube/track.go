@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -51,6 +50,9 @@ type tracker struct {
 	gone    map[string]Status                     // how Jobs ended that were removed since
 	kick    chan struct{}
 }
+
+// eventNormal is the type of events that are no warnings.
+const eventNormal = "Normal"
 
 // watchKinds are looked at under a workload, beside the objects themselves.
 var (
@@ -264,7 +266,7 @@ var refused = regexp.MustCompile(`is forbidden|exceeded quota|denied the request
 func (t *tracker) warning(e *unstructured.Unstructured) {
 	o := object{e.Object}
 	last, err := time.Parse(time.RFC3339, o.str("lastTimestamp"))
-	if err != nil || last.Before(t.start.Truncate(time.Second)) || o.str("type") == corev1.EventTypeNormal {
+	if err != nil || last.Before(t.start.Truncate(time.Second)) || o.str("type") == eventNormal {
 		return
 	}
 	message := strings.TrimSpace(o.str("message"))
@@ -406,12 +408,23 @@ func (t *tracker) settling(live *unstructured.Unstructured) bool {
 			}
 			started, err := time.Parse(time.RFC3339, c.str("state", "running", "startedAt"))
 			// A start in the future is another clock's: nothing is known then.
-			if age := time.Since(started); err == nil && age < Settle && age > -Settle {
+			if age := time.Since(started); err == nil && age < Settle+lateness(o, started) && age > -Settle {
 				return true
 			}
 		}
 	}
 	return false
+}
+
+// lateness is what a kubelet that is behind may need beyond Settle to tell of an end: it
+// told of the start late too. Both times are the node's, in whole seconds.
+func lateness(pod object, started time.Time) time.Duration {
+	c, _ := pod.condition("ContainersReady")
+	told, err := time.Parse(time.RFC3339, c.str("lastTransitionTime"))
+	if err != nil {
+		return 0
+	}
+	return min(2*max(told.Sub(started)-time.Second, 0), 20*time.Second)
 }
 
 // starting reports whether a pod's containers wait for what they need.
@@ -493,22 +506,26 @@ func (t *tracker) podsOf(w *unstructured.Unstructured) []*unstructured.Unstructu
 // eventsOf lists the warnings about an object, newest last, without those that say the
 // same as the trouble does.
 func (v *View) eventsOf(ctx context.Context, u *unstructured.Unstructured, since time.Time) []Event {
-	list, err := v.cluster.Typed.CoreV1().Events(u.GetNamespace()).List(ctx, metav1.ListOptions{
-		FieldSelector: "involvedObject.uid=" + string(u.GetUID()),
-	})
+	m, err := v.cluster.Mapping(eventKind)
 	if err != nil {
 		return nil // the report is worth giving without them
 	}
+	list, err := v.cluster.Resource(m, u.GetNamespace()).List(ctx, metav1.ListOptions{
+		FieldSelector: "involvedObject.uid=" + string(u.GetUID()),
+	})
+	if err != nil {
+		return nil
+	}
 	var events []Event
-	for _, e := range list.Items {
-		last := e.LastTimestamp.Time
-		if last.IsZero() {
-			last = e.EventTime.Time
-		}
-		if e.Type == corev1.EventTypeNormal || last.Before(since.Add(-time.Minute)) {
+	for i := range list.Items {
+		e := object{list.Items[i].Object}
+		last, err := time.Parse(time.RFC3339, orElse(e.str("lastTimestamp"), e.str("eventTime")))
+		if err != nil || e.str("type") == eventNormal || last.Before(since.Add(-time.Minute)) {
 			continue
 		}
-		events = append(events, Event{Reason: e.Reason, Message: strings.TrimSpace(e.Message), Count: max(e.Count, 1), Last: last})
+		events = append(events, Event{
+			Reason: e.str("reason"), Message: strings.TrimSpace(e.str("message")), Count: int32(max(e.num(1, "count"), 1)), Last: last,
+		})
 	}
 	sort.Slice(events, func(i, j int) bool { return events[i].Last.Before(events[j].Last) })
 	if len(events) > 5 {
@@ -532,9 +549,6 @@ func (t *Target) established(ctx context.Context, items []*item) error {
 	if !report.OK() {
 		return report.Failure()
 	}
-	t.cluster.mu.Lock()
-	t.cluster.mapper.Reset()
-	clear(t.cluster.asked)
-	t.cluster.mu.Unlock()
+	t.cluster.forget()
 	return nil
 }

@@ -17,15 +17,12 @@ import (
 	"strings"
 	"sync"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/rest"
 
 	"orch/modules"
 	"orch/modules/control"
 	"orch/playbook/jinja/value"
 )
-
-type apiResourceList = metav1.APIResourceList
 
 // Site is what the modules need of the engine beside the cluster.
 type Site interface {
