@@ -14,6 +14,7 @@ SOURCES := $(shell find cmd inventory modules playbook roles transport -name '*.
 export CGO_ENABLED = 0
 export GOFLAGS = -trimpath -buildvcs=false
 export ORCH_LAB = $(CACHE)/lab/state
+export ORCH_CLUSTER = $(CACHE)/lab/cluster
 
 .PHONY: build demo test test-unit test-lab lint bench docs lab lab-down helpers fuzz
 
@@ -44,7 +45,7 @@ test: lint build lab
 
 # What needs neither root nor the lab.
 test-unit:
-	ORCH_LAB= $(GO) test ./...
+	ORCH_LAB= ORCH_CLUSTER= $(GO) test ./...
 
 lint:
 	$(GO) vet ./...
@@ -53,10 +54,14 @@ lint:
 		if [ -n "$$out" ]; then echo "not formatted with gofumpt:" $$out; exit 1; fi
 	$(GO) test .
 
+# Hosts, cluster and registry. The first time takes some minutes: two Debians are
+# bootstrapped and a control plane is compiled.
 lab:
-	testdata/lab/lab.sh up >/dev/null
+	@testdata/lab/lab.sh up >/dev/null & hosts=$$!; \
+		testdata/lab/kubernetes/cluster.sh up >/dev/null && wait $$hosts || { wait $$hosts || true; exit 1; }
 
 lab-down:
+	testdata/lab/kubernetes/cluster.sh down
 	testdata/lab/lab.sh down
 
 bench: build lab

@@ -33,8 +33,10 @@ packages() {
 	[ -z "$missing" ] && return
 	[ "$(id -u)" = 0 ] || die "needs root to install$missing"
 	say "installing$missing"
+	mkdir -p "$cache"; exec 8>"$cache/apt.lock"; flock 8 # the cluster may come up at the same time
 	apt-get update -qq >/dev/null
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
+	exec 8>&-
 }
 
 docker_up() {

@@ -4,16 +4,18 @@
 #
 #   cluster.sh up      make it or bring it back (idempotent); prints the state folder
 #   cluster.sh down    stop everything and leave nothing behind
-#   cluster.sh restart-api   restart the API server (for tests of broken waits)
+#   cluster.sh restart-api   restart the API server
+#   cluster.sh spare-api     start, or kill and restart, a second API server on the same
+#                            etcd (for tests of broken waits that must disturb nobody)
 #
-# The state folder has admin.kubeconfig, developer.kubeconfig (a user without rights)
-# and registry (the registry's address). The binary is built once per machine and kept
+# The state folder has admin.kubeconfig, developer.kubeconfig (a user without rights),
+# spare.kubeconfig (the second API server) and registry.addr (the registry's address). The binary is built once per machine and kept
 # under the user's cache folder by the hash of what it is built from.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/orch/lab
 lab=$cache/cluster run=/run/orch-lab
-node=lab api=6443 etcd=23790 registry=5055
+node=lab api=6443 spare=6444 etcd=23790 registry=5055
 podnet=10.244.0.0/24 nodeip=10.244.0.1 svcnet=10.96.0.0/16
 pki=$lab/pki
 export KUBECONFIG=$pki/admin.kubeconfig
@@ -28,10 +30,12 @@ packages() {
 	done
 	[ -z "$missing" ] && return
 	say "installing$missing"
+	mkdir -p "$cache"; exec 8>"$cache/apt.lock"; flock 8 # the lab's hosts may come up at the same time
 	apt-get update -qq >/dev/null
 	# docker.io's containerd and containerd.io exclude one another: whichever is there stays
 	DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $missing >/dev/null
 	systemctl disable --now docker-registry >/dev/null 2>&1 || true
+	exec 8>&-
 }
 
 # binary builds the programs. No inlining and no debug information: a third less CPU.
@@ -47,7 +51,7 @@ binary() {
 	for p in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
 		flags="$flags -X $p.gitVersion=$v -X $p.gitMajor=1 -X $p.gitMinor=$minor"
 	done
-	(cd "$here/src" && CGO_ENABLED=0 GOFLAGS= go build -trimpath -buildvcs=false -gcflags='all=-l -dwarf=false' \
+	(cd "$here/src" && CGO_ENABLED=0 GOFLAGS= nice go build -trimpath -buildvcs=false -gcflags='all=-l -dwarf=false' \
 		-ldflags "-s -w $flags" -o "$bin.part" ./k8slab)
 	mv "$bin.part" "$bin"
 	ln -sf k8slab "$(dirname "$bin")/kubectl"
@@ -69,9 +73,9 @@ await() { # seconds what command…
 }
 kubectl() { "$bin" kubectl "$@"; }
 
-apiserver() {
-	start kube-apiserver "$bin" kube-apiserver --etcd-servers=http://127.0.0.1:$etcd \
-		--bind-address=127.0.0.1 --secure-port=$api --advertise-address=$nodeip --service-cluster-ip-range=$svcnet \
+apiserver() { # name port
+	start "$1" "$bin" kube-apiserver --etcd-servers=http://127.0.0.1:$etcd \
+		--bind-address=127.0.0.1 --secure-port="$2" --advertise-address=$nodeip --service-cluster-ip-range=$svcnet \
 		--tls-cert-file="$pki/apiserver.crt" --tls-private-key-file="$pki/apiserver.key" --client-ca-file="$pki/ca.crt" \
 		--kubelet-client-certificate="$pki/kubelet-client.crt" --kubelet-client-key="$pki/kubelet-client.key" \
 		--kubelet-certificate-authority="$pki/ca.crt" --kubelet-preferred-address-types=InternalIP,Hostname \
@@ -82,7 +86,7 @@ apiserver() {
 		--requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group \
 		--requestheader-extra-headers-prefix=X-Remote-Extra- --proxy-client-cert-file="$pki/front-proxy-client.crt" \
 		--proxy-client-key-file="$pki/front-proxy-client.key" --endpoint-reconciler-type=none
-	await 90 "the API server" kubectl get --raw /readyz
+	await 180 "the API server" kubectl --server="https://127.0.0.1:$2" get --raw /readyz
 }
 
 control_plane() {
@@ -91,14 +95,14 @@ control_plane() {
 		--listen-client-urls http://127.0.0.1:$etcd --advertise-client-urls http://127.0.0.1:$etcd \
 		--listen-peer-urls http://127.0.0.1:$((etcd + 1)) --initial-advertise-peer-urls http://127.0.0.1:$((etcd + 1)) \
 		--initial-cluster lab=http://127.0.0.1:$((etcd + 1))
-	apiserver
+	apiserver kube-apiserver $api
 	start kube-controller-manager "$bin" kube-controller-manager --kubeconfig="$pki/controller-manager.kubeconfig" \
 		--bind-address=127.0.0.1 --leader-elect=false --use-service-account-credentials=true \
 		--service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" --cluster-signing-cert-file="$pki/ca.crt" \
 		--cluster-signing-key-file="$pki/ca.key" --flex-volume-plugin-dir="$lab/flex" \
 		--enable-hostpath-provisioner --kube-api-qps=300 --kube-api-burst=600
 	start kube-scheduler "$bin" kube-scheduler --kubeconfig="$pki/scheduler.kubeconfig" --bind-address=127.0.0.1 --leader-elect=false
-	await 60 "the default service account" kubectl -n default get serviceaccount default
+	await 120 "the default service account" kubectl -n default get serviceaccount default
 }
 
 network() {
@@ -121,7 +125,7 @@ storage: {filesystem: {rootdirectory: $lab/registry}, delete: {enabled: true}}
 http: {addr: "127.0.0.1:$registry"}
 Y
 	start registry docker-registry serve "$lab/registry.yml"
-	await 30 "the registry" bash -c "exec 3<>/dev/tcp/127.0.0.1/$registry"
+	await 60 "the registry" bash -c "exec 3<>/dev/tcp/127.0.0.1/$registry"
 	echo "127.0.0.1:$registry" >"$lab/registry.addr"
 }
 
@@ -165,7 +169,7 @@ worker() {
 		gcc -Os -static -s -o "$lab/pause-root/pause" "$here/pause.c"
 		"$here/image.sh" "$lab/pause.tar" docker.io/orch-lab/pause:1 "$lab/pause-root" '["/pause"]'
 	fi
-	await 30 containerd ctr -a "$run/containerd.sock" version
+	await 60 containerd ctr -a "$run/containerd.sock" version
 	ctr -a "$run/containerd.sock" -n k8s.io images import "$lab/pause.tar" >/dev/null
 	: >"$lab/resolv.conf"
 	cat >"$lab/kubelet.yaml" <<K
@@ -199,7 +203,7 @@ shutdownGracePeriod: 0s
 K
 	start kubelet "$bin" kubelet --kubeconfig="$pki/kubelet.kubeconfig" --config="$lab/kubelet.yaml" \
 		--root-dir="$lab/kubelet" --hostname-override=$node --node-ip=$nodeip --cert-dir="$lab/kubelet/pki" --v=2
-	await 90 "the node" bash -c "'$bin' kubectl get node $node -o jsonpath='{.status.conditions[?(@.type==\"Ready\")].status}' | grep -q True"
+	await 180 "the node" bash -c "'$bin' kubectl get node $node -o jsonpath='{.status.conditions[?(@.type==\"Ready\")].status}' | grep -q True"
 }
 
 # storage makes PersistentVolumeClaims bind: the controller manager makes host folders.
@@ -226,14 +230,15 @@ stop() { # signal names…
 	for n in "$@"; do
 		alive "$n" || { rm -f "$lab/pid/$n"; continue; }
 		p=$(cat "$lab/pid/$n"); kill "-$sig" "$p" 2>/dev/null || true
-		for _ in $(seq 50); do kill -0 "$p" 2>/dev/null || break; sleep 0.1; done
+		for _ in $(seq 100); do kill -0 "$p" 2>/dev/null || break; sleep 0.1; done
+		kill -KILL "$p" 2>/dev/null || true
 		rm -f "$lab/pid/$n"
 	done
 }
 
 down() {
 	[ -d "$lab" ] || return 0
-	stop KILL kube-scheduler kube-controller-manager kube-apiserver etcd registry
+	stop KILL kube-scheduler kube-controller-manager kube-apiserver kube-apiserver-spare etcd registry
 	stop TERM kubelet
 	if alive containerd; then
 		local c="ctr -a $run/containerd.sock -n k8s.io"
@@ -255,6 +260,9 @@ down() {
 case ${1:-} in
 up) up ;;
 down) down ;;
-restart-api) binary; stop KILL kube-apiserver; apiserver ;;
-*) echo "usage: cluster.sh up | down | restart-api" >&2; exit 64 ;;
+restart-api) binary; stop KILL kube-apiserver; apiserver kube-apiserver $api ;;
+spare-api)
+	binary; stop KILL kube-apiserver-spare; apiserver kube-apiserver-spare $spare
+	sed "s/:$api/:$spare/" "$pki/admin.kubeconfig" >"$lab/spare.kubeconfig" ;;
+*) echo "usage: cluster.sh up | down | restart-api | spare-api" >&2; exit 64 ;;
 esac
