@@ -103,6 +103,9 @@ func Run[V, T any](ctx context.Context, m Module[V, T], v V, t T, o Options) (Re
 		res.join(inner)
 		return res, failure(err, &res)
 	}
+	if r, ok := plan.Out.(Reporter); ok && res.Failure == nil {
+		r.Report(&res)
+	}
 	if err := encodeOut(plan.Out, &res, o.Check && len(plan.Steps) > 0); err != nil {
 		return res, err
 	}

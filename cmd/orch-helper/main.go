@@ -1,6 +1,6 @@
 // Command orch-helper runs host modules on the machine it is on. orch puts it there,
 // starts it over the connection, talks to it over stdin and stdout, and it ends with its
-// input. It is of no use by itself.
+// input. Async tasks run in copies of it that end with the task. It is of no use by itself.
 package main
 
 import (
@@ -25,7 +25,12 @@ type stdio struct {
 func (stdio) Close() error { return os.Stdin.Close() }
 
 func main() {
-	if len(os.Args) != 2 || os.Args[1] != "serve" {
+	table := machine.NewTable(append(host.Modules(), host.Internal()...))
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == "serve":
+	case len(os.Args) == 2 && os.Args[1] == "job":
+		os.Exit(machine.RunJob(os.Stdin, os.Stdout, table))
+	default:
 		fmt.Fprintln(os.Stderr, "orch-helper is started by orch")
 		os.Exit(64)
 	}
@@ -35,7 +40,8 @@ func main() {
 	if _, err := fmt.Fprintln(out, wire.Ready); err != nil {
 		os.Exit(1)
 	}
-	runner := &machine.Local{Table: machine.NewTable(host.Modules())}
+	// The program of a running helper may be replaced by another version.
+	runner := &machine.Local{Table: table, Self: []string{"/proc/self/exe", "job"}}
 	// Whoever ends the helper ends what it started too.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGHUP, syscall.SIGINT)
 	defer stop()

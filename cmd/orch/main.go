@@ -120,7 +120,7 @@ was touched, 4 a host was unreachable, 5 changes are pending (--check --exit-cod
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return inputError(fmt.Errorf("%w\nhint: see %s --help", err, cmd.CommandPath()))
 	})
-	root.AddCommand(newRun(), newLint(), newDo(), newInventory(), newEval(), newExplainVar(), newVault(), newLinkAnsible(), newDoc(), newVersion())
+	root.AddCommand(newRun(), newLint(), newDo(), newInventory(), newEval(), newExplainVar(), newVault(), newLinkAnsible(), newDoc(), newVersion(), newJob())
 	return root
 }
 

@@ -260,7 +260,7 @@ func (j *job) config(cmd *cobra.Command, sink run.Sink) (run.Config, error) {
 	}
 	pool := target.NewPool(target.PoolConfig{
 		Warn:       func(host, msg string) { j.warn(source.Diagnostic{Msg: host + ": " + msg}) },
-		Passphrase: j.passphrase,
+		Passphrase: j.passphrase, Self: jobCommand(),
 	})
 	facts, err := openFactCache(s)
 	if err != nil {
@@ -278,6 +278,7 @@ func (j *job) config(cmd *cobra.Command, sink run.Sink) (run.Config, error) {
 			AnyErrorsFatal: s.Bool("ANY_ERRORS_FATAL"), NoLog: s.Bool("DEFAULT_NO_LOG"), TaskTimeout: s.Int("TASK_TIMEOUT"),
 			MissingHandlerWarns: !s.Bool("ERROR_ON_MISSING_HANDLER"), NoMatch: s.Str("HOST_PATTERN_MISMATCH"),
 			HashMerge: s.Str("DEFAULT_HASH_BEHAVIOUR") == "merge", MaxDiff: s.Int("MAX_FILE_SIZE_FOR_DIFF"),
+			PollInterval: s.Int("DEFAULT_POLL_INTERVAL"), AsyncDir: s.Str("async_dir"),
 			Defaults: defaults, Become: s.Bool("DEFAULT_BECOME"), Verify: f.verify,
 		},
 	}

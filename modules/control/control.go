@@ -36,6 +36,7 @@ func Modules() []modules.Entry {
 	return []modules.Entry{
 		bind("add_host", func() Module { return &AddHost{} }),
 		bind("assemble", func() Module { return &Assemble{} }),
+		bind("async_status", func() Module { return &AsyncStatus{} }),
 		bind("assert", func() Module { return &Assert{} }),
 		bind("copy", func() Module { return &Copy{} }),
 		bind("debug", func() Module { return &Debug{} }),

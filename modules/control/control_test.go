@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"orch/modules"
+	"orch/modules/host"
 	"orch/modules/moduletest"
 	"orch/modules/schema"
 	"orch/playbook/jinja/value"
@@ -120,6 +121,11 @@ func (s *fakeSite) AddSource(c Content) (string, error) {
 }
 
 func (s *fakeSite) run(ctx context.Context, module string, args any, o modules.Options) (modules.Result, error) {
+	for _, e := range host.Internal() {
+		if e.Name == module {
+			return e.Run(ctx, args, s.h, s.h, o)
+		}
+	}
 	reg, err := schema.NewRegistry(HostTable())
 	if err != nil {
 		return modules.Result{}, err
@@ -139,6 +145,7 @@ func (s *fakeSite) Run(ctx context.Context, module string, args any) (modules.Re
 	return s.run(ctx, module, args, modules.Options{Diff: true})
 }
 
+func (s *fakeSite) AsyncDir() (string, error)      { return "~/.ansible_async", nil }
 func (s *fakeSite) Check() bool                    { return s.check }
 func (s *fakeSite) Diff() bool                     { return true }
 func (s *fakeSite) Interactive() Prompter          { return nil }

@@ -44,6 +44,8 @@ type View interface {
 	AddSource(c Content) (sum string, err error)
 	// Plan plans a host module on the task's host; args is its decoded struct.
 	Plan(ctx context.Context, module string, args any) (modules.Result, error)
+	// AsyncDir is the folder of the host where async jobs leave their files, as written.
+	AsyncDir() (string, error)
 	// Options of the task.
 	Check() bool
 	Diff() bool

@@ -47,6 +47,12 @@ func expand(ctx context.Context, v modules.View, paths ...*string) error {
 	return nil
 }
 
+// ExpandPath makes a path what it means on the host; see expand.
+func ExpandPath(ctx context.Context, v modules.View, p string) (string, error) {
+	err := expand(ctx, v, &p)
+	return p, err
+}
+
 // expandText is Python's expanduser(expandvars(s)).
 func expandText(ctx context.Context, v modules.View, s string) (string, error) {
 	if !strings.Contains(s, "$") && !strings.HasPrefix(s, "~") {

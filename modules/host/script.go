@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"path"
+	"strconv"
 	"strings"
 
 	"orch/modules"
@@ -106,27 +107,44 @@ func (s *Script) run(ctx context.Context, t modules.Target, out *ScriptOut) erro
 	return nil
 }
 
-// putTemp writes content of the controller to a file of its own in the folder for
-// temporary files, and gives what removes it.
+// putTemp writes content of the controller to a file in a folder of its own among the
+// temporary files, and gives what removes the folder.
 func putTemp(ctx context.Context, t modules.Target, sum, name string, mode fs.FileMode) (at string, drop func(), err error) {
-	dir, err := t.TempDir(ctx)
+	box, err := tempBox(ctx, t, sum)
 	if err != nil {
 		return "", nil, err
 	}
-	box := path.Join(dir, "orch-"+sum)
-	if err := t.Mkdir(ctx, box, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-		return "", nil, fileFailure(err)
-	}
+	drop = func() { _ = t.RemoveAll(context.WithoutCancel(ctx), box) } // a temporary folder may stay
 	at = path.Join(box, path.Base("/"+name))
 	r, err := t.Source(ctx, sum)
+	if err == nil {
+		_, err = t.Write(ctx, at, r, modules.WriteOptions{Mode: &mode, Sum: sum})
+		_ = r.Close() // only read
+		err = fileFailure(err)
+	}
 	if err != nil {
+		drop()
 		return "", nil, err
 	}
-	defer func() { _ = r.Close() }() // only read
-	if _, err := t.Write(ctx, at, r, modules.WriteOptions{Mode: &mode, Sum: sum}); err != nil {
-		return "", nil, fileFailure(err)
+	return at, drop, nil
+}
+
+// tempBox makes a folder for content: the same content may be in use more than once.
+func tempBox(ctx context.Context, t modules.Target, sum string) (string, error) {
+	dir, err := t.TempDir(ctx)
+	if err != nil {
+		return "", err
 	}
-	return at, func() { _ = t.RemoveAll(context.WithoutCancel(ctx), box) }, nil // a temporary folder may stay
+	for n := 0; ; n++ {
+		box := path.Join(dir, "orch-"+sum)
+		if n > 0 {
+			box += "." + strconv.Itoa(n)
+		}
+		err := t.Mkdir(ctx, box, 0o700)
+		if err == nil || !errors.Is(err, fs.ErrExist) || n == 1000 {
+			return box, fileFailure(err)
+		}
+	}
 }
 
 // shellQuote quotes a word for sh.

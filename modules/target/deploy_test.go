@@ -22,6 +22,7 @@ import (
 
 	"orch/modules"
 	"orch/modules/host"
+	"orch/modules/target/machine"
 	"orch/transport"
 	"orch/transport/local"
 )
@@ -45,6 +46,9 @@ var builtHelper = sync.OnceValues(func() (path string, err error) {
 })
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == jobWord {
+		os.Exit(machine.RunJob(os.Stdin, os.Stdout, machine.NewTable(append(host.Modules(), host.Internal()...))))
+	}
 	code := m.Run()
 	if built.Load() {
 		if path, err := builtHelper(); err == nil {

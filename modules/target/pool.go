@@ -44,7 +44,7 @@ type slot[T any] struct {
 // NewPool makes an empty pool.
 func NewPool(config PoolConfig) *Pool {
 	if config.Entries == nil {
-		config.Entries = host.Modules()
+		config.Entries = append(host.Modules(), host.Internal()...)
 	}
 	if config.Helper == nil {
 		config.Helper = embedded.Helper
@@ -103,7 +103,7 @@ func gone(place Placement) bool {
 // place chooses where the modules of a host run.
 func (p *Pool) place(ctx context.Context, spec HostSpec) (Placement, error) {
 	if isLocal(spec) && spec.Become.Method == "" {
-		return &InProcess{Table: p.table, Tmp: spec.RemoteTmp}, nil
+		return &InProcess{Table: p.table, Tmp: spec.RemoteTmp, Self: p.config.Self}, nil
 	}
 	if err := checkShell(spec.ShellExecutable); err != nil {
 		return nil, err

@@ -64,12 +64,8 @@ func (o *offers) content(sum string) (io.ReadCloser, error) {
 
 // Run implements Placement.
 func (r *remote) Run(ctx context.Context, req Request) (modules.Result, error) {
-	args, err := json.Marshal(req.Args)
+	run, err := request(req, r.tmp)
 	if err != nil {
-		return modules.Result{}, fmt.Errorf("encode arguments of %s: %w", req.Module, err)
-	}
-	run := wire.Run{Module: req.Module, Args: args, Options: req.Options, Env: req.Env, Tmp: r.tmp, Watch: req.Emit != nil}
-	if err := pack(&run, req.Sources); err != nil {
 		return modules.Result{}, err
 	}
 	r.offers.add(req.Sources)
@@ -92,6 +88,16 @@ func (r *remote) Run(ctx context.Context, req Request) (modules.Result, error) {
 		return res, &transport.Lost{Host: lost.Host, Started: started, Err: lost.Err}
 	}
 	return res, &transport.Lost{Host: r.name, Started: started, Err: why}
+}
+
+// request makes what the wire carries of a request.
+func request(req Request, tmp string) (wire.Run, error) {
+	args, err := json.Marshal(req.Args)
+	if err != nil {
+		return wire.Run{}, fmt.Errorf("encode arguments of %s: %w", req.Module, err)
+	}
+	run := wire.Run{Module: req.Module, Args: args, Options: req.Options, Env: req.Env, Tmp: tmp, Watch: req.Emit != nil, Job: req.Job}
+	return run, pack(&run, req.Sources)
 }
 
 // pack puts small contents into the request itself.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"net"
+	"os"
 	"path"
 	"strconv"
 	"strings"
@@ -25,6 +26,8 @@ type Shell struct {
 	conn  transport.Conn
 	table machine.Table
 	spec  HostSpec
+
+	jobs sync.WaitGroup // async jobs that run
 
 	mu  sync.Mutex
 	env map[string]string // the login's, once asked for
@@ -47,13 +50,37 @@ func (s *Shell) Run(ctx context.Context, req Request) (modules.Result, error) {
 	clear(s.db) // the task before may have made users
 	s.mu.Unlock()
 	t := &shellTarget{Shell: s, req: req}
-	res, err := entry.Run(ctx, req.Args, t, t, req.Options)
+	var res modules.Result
+	if req.Job != nil {
+		res, err = s.start(ctx, t, entry)
+	} else {
+		res, err = entry.Run(ctx, req.Args, t, t, req.Options)
+	}
 	var lost *transport.Lost
 	var become *transport.BecomeError
 	if errors.As(err, &lost) || errors.As(err, &become) {
 		return res, err
 	}
 	return res, machine.AsFailure(err, &res)
+}
+
+// start begins an async job. The module runs here, so the job needs this process: Close
+// waits for it.
+func (s *Shell) start(ctx context.Context, t *shellTarget, entry modules.Entry) (modules.Result, error) {
+	t.req.Emit = nil
+	f, err := machine.NewJobFile(ctx, t, t.req.Job.Dir, os.Getpid())
+	if err != nil {
+		return modules.Result{}, err
+	}
+	s.jobs.Go(func() {
+		f.Run(context.WithoutCancel(ctx), t.req.Job.Limit, func(ctx context.Context) (modules.Result, error) {
+			res, err := entry.Run(ctx, t.req.Args, t, t, t.req.Options)
+			return res, machine.AsFailure(err, &res)
+		})
+	})
+	res, err := machine.JobResult(f.Begun())
+	res.Warnings = append(res.Warnings, "without the helper on the host the job ends with this run, which waits for it")
+	return res, err
 }
 
 // Dial implements Placement.
@@ -65,8 +92,11 @@ func (s *Shell) Dial(ctx context.Context, network, addr string) (net.Conn, error
 	return d.Dial(ctx, network, addr)
 }
 
-// Close implements Placement. The pool closes the connection.
-func (s *Shell) Close() error { return nil }
+// Close implements Placement: it waits for async jobs. The pool closes the connection.
+func (s *Shell) Close() error {
+	s.jobs.Wait()
+	return nil
+}
 
 // A shellTarget is the host during one request.
 type shellTarget struct {

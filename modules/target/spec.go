@@ -49,8 +49,11 @@ type HostSpec struct {
 
 // PoolConfig is what the connections of a run share.
 type PoolConfig struct {
-	// Entries are the host modules; nil is host.Modules().
+	// Entries are the host modules; nil is host.Modules() and host.Internal().
 	Entries []modules.Entry
+	// Self is the command line that runs machine.RunJob in a process of its own, for async
+	// tasks on this machine; without it they are refused.
+	Self []string
 	// Warn receives warnings, each once per host and text; nil drops them.
 	Warn func(host, msg string)
 	// Passphrase asks for the passphrase of an encrypted key; nil: such keys are skipped

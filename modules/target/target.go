@@ -12,6 +12,7 @@ import (
 	"net"
 
 	"orch/modules"
+	"orch/modules/target/wire"
 )
 
 // A Request is one run of a host module on one host.
@@ -28,6 +29,9 @@ type Request struct {
 	Sources map[string]Content
 	// Emit receives lines of output while the module runs; nil drops them.
 	Emit func(line string)
+	// Job makes it an async job, which outlives the request and the connection: the
+	// result says that it has begun, under which name, and where its own will be.
+	Job *wire.Job
 }
 
 // Content is bytes the controller holds for a host.

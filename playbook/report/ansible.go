@@ -93,6 +93,15 @@ func (a *ansible) event(ev run.Event) {
 		a.item(ev)
 	case run.Retry:
 		a.retry(ev)
+	case run.AsyncPoll:
+		a.display(fmt.Sprintf("ASYNC POLL on %s: jid=%s started=%d finished=%d", ev.Host, ev.Job, one(ev.Started), one(ev.Finished)), darkGray)
+	case run.AsyncDone:
+		switch {
+		case ev.Failed:
+			a.display(fmt.Sprintf("ASYNC FAILED on %s: jid=%s", ev.Host, ev.Job), darkGray)
+		case !a.o.HideOK:
+			a.display(fmt.Sprintf("ASYNC OK on %s: jid=%s", ev.Host, ev.Job), darkGray)
+		}
 	case run.TaskDone:
 		a.done(ev)
 	case run.Included:
@@ -116,6 +125,13 @@ func (a *ansible) event(ev run.Event) {
 	case run.RunDone:
 		a.stats(ev)
 	}
+}
+
+func one(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func kind(t run.TaskStart) string {

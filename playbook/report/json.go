@@ -44,17 +44,19 @@ type jsonEvent struct {
 	Tags     []string `json:"tags,omitempty"`
 	Place    string   `json:"place,omitempty"`
 
-	Host     string      `json:"host,omitempty"`
-	Item     string      `json:"item,omitempty"`
-	Line     string      `json:"line,omitempty"`
-	Done     int         `json:"done,omitempty"`
-	File     string      `json:"file,omitempty"`
-	Handlers []string    `json:"handlers,omitempty"`
-	Saved    bool        `json:"saved,omitempty"`
-	Loop     bool        `json:"loop,omitempty"`
-	Attempt  int         `json:"attempt,omitempty"`
-	Retries  int         `json:"retries,omitempty"`
-	Result   *jsonResult `json:"result,omitempty"`
+	Host      string      `json:"host,omitempty"`
+	Item      string      `json:"item,omitempty"`
+	Line      string      `json:"line,omitempty"`
+	Done      int         `json:"done,omitempty"`
+	File      string      `json:"file,omitempty"`
+	Handlers  []string    `json:"handlers,omitempty"`
+	Saved     bool        `json:"saved,omitempty"`
+	Loop      bool        `json:"loop,omitempty"`
+	Attempt   int         `json:"attempt,omitempty"`
+	Retries   int         `json:"retries,omitempty"`
+	Job       string      `json:"job,omitempty"`
+	JobFailed bool        `json:"job_failed,omitempty"`
+	Result    *jsonResult `json:"result,omitempty"`
 
 	Diagnostic *source.Diagnostic `json:"diagnostic,omitempty"`
 	Deprecated bool               `json:"deprecated,omitempty"`
@@ -148,6 +150,10 @@ func toEvent(ev run.Event, o Options) jsonEvent {
 		return jsonEvent{
 			Event: "retry", Task: ev.ID, Host: ev.Host, Item: ev.Item, Attempt: ev.Attempt, Retries: ev.Retries, Result: toResult(ev.Result, o),
 		}
+	case run.AsyncPoll:
+		return jsonEvent{Event: "async_poll", Task: ev.ID, Host: ev.Host, Job: ev.Job}
+	case run.AsyncDone:
+		return jsonEvent{Event: "async_done", Task: ev.ID, Host: ev.Host, Job: ev.Job, JobFailed: ev.Failed}
 	case run.TaskDone:
 		return jsonEvent{Event: "task_done", Task: ev.ID, Host: ev.Host, Loop: ev.Loop, Result: toResult(ev.Result, o)}
 	case run.Included:

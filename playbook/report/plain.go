@@ -57,6 +57,10 @@ func (p *plain) event(ev run.Event) {
 		p.line(ev.ID, func() {
 			p.printf("  %s %s: %s (try %d of %d)\n", p.word("retrying", yellow), ev.Host, first(ev.Result.Msg), ev.Attempt, ev.Retries)
 		})
+	case run.AsyncPoll:
+		if p.o.Verbosity > 0 {
+			p.line(ev.ID, func() { p.printf("  %s: job %s is still running\n", ev.Host, ev.Job) })
+		}
 	case run.TaskDone:
 		p.done(ev.ID, ev.Host, "", ev.Result, ev.Loop)
 	case run.Included:

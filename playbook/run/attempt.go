@@ -74,6 +74,9 @@ func (w *work) prepare(o *outcome, scope *vars.Scope, module any) (*call, int, t
 	if c.site.env, err = w.environment(scope); err != nil {
 		return nil, 0, 0, err
 	}
+	if err := w.asyncKeywords(c); err != nil {
+		return nil, 0, 0, err
+	}
 	attempts, delay := 1, 5.0
 	if s := w.t.src.Retries; s != nil {
 		n, err := w.float(scope, "retries", s, 0)
@@ -105,7 +108,7 @@ func (w *work) once(o *outcome, scope *vars.Scope, c *call) error {
 	case w.t.is(modGatherFacts):
 		res, err = w.gatherFacts(o, scope, c)
 	default:
-		res, err = w.run(c)
+		res, err = w.run(o, c)
 	}
 	timedOut := errors.Is(err, errTimeout)
 	if err != nil && !timedOut {

@@ -50,6 +50,7 @@ func newEngine(ctx context.Context, c Config) *engine {
 	c.Strategy = cmp.Or(c.Strategy, "linear")
 	c.Gathering = cmp.Or(c.Gathering, "implicit")
 	c.MaxDiff = cmp.Or(c.MaxDiff, 104448)
+	c.PollInterval = cmp.Or(c.PollInterval, 15)
 	if c.Redactor == nil {
 		c.Redactor = NewRedactor()
 	}

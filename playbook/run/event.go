@@ -137,6 +137,20 @@ type Retry struct {
 	Result           Result
 }
 
+// AsyncPoll says that a job was asked for and is not done.
+type AsyncPoll struct {
+	ID                int
+	Host, Job         string
+	Started, Finished bool
+}
+
+// AsyncDone says that a job that was waited for is done, or late.
+type AsyncDone struct {
+	ID        int
+	Host, Job string
+	Failed    bool
+}
+
 // TaskDone closes a task on a host.
 type TaskDone struct {
 	ID     int
@@ -203,6 +217,8 @@ func (Resumed) event()       {}
 func (HostLine) event()      {}
 func (ItemDone) event()      {}
 func (Retry) event()         {}
+func (AsyncPoll) event()     {}
+func (AsyncDone) event()     {}
 func (TaskDone) event()      {}
 func (Included) event()      {}
 func (BatchDone) event()     {}

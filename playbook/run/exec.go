@@ -388,7 +388,7 @@ func (w *work) bind(scope *vars.Scope) error {
 		bound.setModule(moduleName(&playbook.Task{Action: value.String(v)}))
 		w.t = bound
 	}
-	if w.t.spec == nil && !w.t.native() {
+	if w.t.spec == nil && !w.t.native() && w.t.src.Executable == "" {
 		msg := fmt.Sprintf("couldn't resolve module/action '%s'. This often indicates a misspelling, missing collection, or incorrect module path.", w.t.module)
 		return &source.Diagnostic{Pos: w.t.at(""), Msg: msg, Hint: didYouMean(w.b.run.cfg.Modules, w.t.module)}
 	}
@@ -408,12 +408,35 @@ func (t *task) native() bool {
 }
 
 // run executes a decoded module once.
-func (w *work) run(c *call) (modules.Result, error) {
+func (w *work) run(o *outcome, c *call) (modules.Result, error) {
 	ctx := w.ctx
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(c.timeout)*time.Second, errTimeout)
 		defer cancel()
+	}
+	var res modules.Result
+	var err error
+	if c.async > 0 {
+		res, err = w.async(ctx, o, c)
+	} else {
+		res, err = w.direct(ctx, o, c)
+	}
+	var f *modules.Failure
+	if errors.As(err, &f) {
+		res.Failure, err = f, nil
+	}
+	if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
+		return modules.Result{Failure: modules.Failf(
+			"The %s action failed to execute in the expected time frame (%d) and was terminated", w.t.src.Action, c.timeout)}, errTimeout
+	}
+	return res, err
+}
+
+// direct runs the module in its world.
+func (w *work) direct(ctx context.Context, o *outcome, c *call) (modules.Result, error) {
+	if w.t.src.Executable != "" {
+		return w.executable(ctx, o, c)
 	}
 	var res modules.Result
 	var err error
@@ -432,14 +455,6 @@ func (w *work) run(c *call) (modules.Result, error) {
 			res, err = w.t.spec.Run(ctx, c.module, view, tgt, c.options)
 		}
 	}
-	var f *modules.Failure
-	if errors.As(err, &f) {
-		res.Failure, err = f, nil
-	}
-	if err != nil && errors.Is(context.Cause(ctx), errTimeout) {
-		return modules.Result{Failure: modules.Failf(
-			"The %s action failed to execute in the expected time frame (%d) and was terminated", w.t.src.Action, c.timeout)}, errTimeout
-	}
 	return res, err
 }
 
@@ -451,6 +466,8 @@ type call struct {
 	options modules.Options
 	site    *site
 	timeout int
+	// async is the limit of a job in seconds, 0 for none; poll how often it is asked for.
+	async, poll int
 }
 
 // lost sorts an error of a run: unreachable, or the task's failure.

@@ -132,7 +132,7 @@ func (w *work) factModule(o *outcome, name string, c *call) (modules.Result, err
 		return modules.Result{}, err
 	}
 	// Looking at facts changes nothing: it is done in check mode too.
-	return inner.run(&call{module: module, options: c.options, site: c.site, timeout: c.timeout})
+	return inner.run(o, &call{module: module, options: c.options, site: c.site, timeout: c.timeout})
 }
 
 func joinFacts(names []string, results []modules.Result) (modules.Result, error) {

@@ -21,11 +21,6 @@ type refusal struct {
 
 var refusals = []refusal{
 	{
-		word: "async", at: func(t *playbook.Task) *playbook.Scalar { return t.Async },
-		harmless: func(v value.Value) bool { return v == value.Value(value.Int(0)) },
-		hint:     "leave it out: a task may take as long as it needs",
-	},
-	{
 		word: "debugger", at: func(t *playbook.Task) *playbook.Scalar { return t.Debugger },
 		harmless: func(v value.Value) bool { s, ok := v.(value.Str); return ok && s.S == "never" },
 	},
@@ -114,7 +109,9 @@ func refuse(ds *source.Diagnostics, t *playbook.Task) {
 		d.Hint = r.hint
 	}
 	if t.Executable != "" {
-		ds.Errorf(t.Pos, "module %q is the executable %s: modules from library folders are not supported yet", t.Action, t.Executable)
+		if _, _, err := readModule(t); err != nil {
+			*ds = append(*ds, diagnose(err, t.Pos))
+		}
 	}
 	if moduleName(t) != modMeta {
 		return

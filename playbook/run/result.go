@@ -155,7 +155,9 @@ func failure(d *value.Dict, f *modules.Failure) {
 			d.SetStr(name, v)
 		}
 	}
-	d.SetStr("msg", value.S(f.Msg))
+	if f.Msg != "" {
+		d.SetStr("msg", value.S(f.Msg))
+	}
 	if f.Cmd != nil {
 		set("cmd", value.FromGo(f.Cmd))
 	}

@@ -94,6 +94,11 @@ type Options struct {
 	AnyErrorsFatal bool
 	NoLog          bool
 	TaskTimeout    int // seconds; 0 for none
+	// PollInterval is the seconds between looks at an async task that does not say poll;
+	// 0 is 15. AsyncDir is where async tasks leave their files on a host; "" is
+	// ~/.ansible_async.
+	PollInterval int
+	AsyncDir     string
 	// MissingHandlerWarns makes a notified handler that does not exist a warning.
 	MissingHandlerWarns bool
 	// NoMatch says what a play's pattern that matches nothing is: "warning" (""),

@@ -16,6 +16,7 @@ import (
 	"orch/modules"
 	"orch/modules/control"
 	"orch/modules/target"
+	"orch/modules/target/wire"
 	"orch/playbook/jinja/value"
 	"orch/playbook/source"
 	"orch/playbook/template"
@@ -31,6 +32,7 @@ type site struct {
 	scope   *vars.Scope
 	options modules.Options
 	env     map[string]string
+	job     *wire.Job // what runs on the host is to be a job
 
 	mu      sync.Mutex
 	spec    *target.HostSpec // once computed
@@ -157,7 +159,7 @@ func (s *site) AddSource(c control.Content) (string, error) {
 func (s *site) Plan(ctx context.Context, module string, args any) (modules.Result, error) {
 	o := s.options
 	o.Check = true
-	return s.host(ctx, module, args, o)
+	return s.request(ctx, module, args, o, nil)
 }
 
 // Run implements control.Target.
@@ -165,8 +167,12 @@ func (s *site) Run(ctx context.Context, module string, args any) (modules.Result
 	return s.host(ctx, module, args, s.options)
 }
 
-// host runs a host module where the task runs.
+// host runs a host module where the task runs, as a job if the task is to be one.
 func (s *site) host(ctx context.Context, module string, args any, o modules.Options) (modules.Result, error) {
+	return s.request(ctx, module, args, o, s.job)
+}
+
+func (s *site) request(ctx context.Context, module string, args any, o modules.Options, job *wire.Job) (modules.Result, error) {
 	spec, err := s.hostSpec()
 	if err != nil {
 		return modules.Result{}, err
@@ -181,7 +187,7 @@ func (s *site) host(ctx context.Context, module string, args any, o modules.Opti
 	s.mu.Lock()
 	sources := s.sources
 	s.mu.Unlock()
-	res, err := p.Run(ctx, target.Request{Module: module, Args: args, Options: o, Env: s.env, Sources: sources, Emit: s.emitter()})
+	res, err := p.Run(ctx, target.Request{Module: module, Args: args, Options: o, Env: s.env, Sources: sources, Emit: s.emitter(), Job: job})
 	return res, s.become(err)
 }
 

@@ -54,6 +54,14 @@ type Run struct {
 	Inline  map[string][]byte `json:"inline,omitempty"`
 	Offered map[string]int64  `json:"offered,omitempty"`
 	Watch   bool              `json:"watch,omitempty"` // lines of output are wanted
+	// Job makes it an async job: the answer says that it has begun.
+	Job *Job `json:"job,omitempty"`
+}
+
+// A Job asks that a run outlive the conversation.
+type Job struct {
+	Dir   string `json:"dir"`   // for its file, as written: ~ is expanded on the host
+	Limit int    `json:"limit"` // seconds
 }
 
 // Dial asks for a connection from the host.
