@@ -3,6 +3,7 @@ package playbook
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"path/filepath"
 	"runtime"
 
@@ -219,7 +220,10 @@ func (ld *load) prefetch(paths ...string) {
 func (ld *load) parse(path string, from source.Pos, what string) (*source.Node, bool) {
 	n, diags, err := ld.c.Files.ParseOne(path)
 	if err != nil {
-		ld.errorf(from, "read %s %q: %s", what, path, reason(err))
+		d := ld.errorf(from, "read %s %q: %s", what, path, reason(err))
+		if errors.Is(err, fs.ErrNotExist) {
+			d.Hint = source.DidYouMean(filepath.Base(path), siblings(path))
+		}
 		return nil, false
 	}
 	if n != nil && n.IsStr() && !n.Quoted {
@@ -239,6 +243,15 @@ func (ld *load) parse(path string, from source.Pos, what string) (*source.Node, 
 		ld.diags = append(ld.diags, d)
 	}
 	return n, !diags.HasErrors()
+}
+
+// siblings are the names of the YAML files beside a file that is not there.
+func siblings(path string) []string {
+	found, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*.y*ml")) // the pattern is well formed
+	for i, name := range found {
+		found[i] = filepath.Base(name)
+	}
+	return found
 }
 
 // reason is the cause of a failed file operation without its path.

@@ -32,6 +32,15 @@ type Become struct {
 // answers a wrong password after some seconds, a directory server may need longer.
 const becomeTimeout = 30 * time.Second
 
+// Check says whether there is such a method.
+func (b Become) Check() error {
+	switch b.Method {
+	case "", "sudo", "su", "doas":
+		return nil
+	}
+	return fmt.Errorf("become method %q is not supported: one of sudo, su, doas", b.Method)
+}
+
 // As wraps conn so that commands run as another user. It hides the channel for files and
 // dialling, which would have the rights of the login.
 //
@@ -41,12 +50,11 @@ const becomeTimeout = 30 * time.Second
 // the method prints before that can not be taken for the command's output, and the
 // command does not show in the method's log.
 func As(conn Conn, b Become) (Conn, error) {
-	switch b.Method {
-	case "":
+	if b.Method == "" {
 		return conn, nil
-	case "sudo", "su", "doas":
-	default:
-		return nil, fmt.Errorf("become method %q is not supported: one of sudo, su, doas", b.Method)
+	}
+	if err := b.Check(); err != nil {
+		return nil, err
 	}
 	if b.User == "" {
 		b.User = "root"

@@ -238,7 +238,7 @@ func parseExtraVar(arg string, open func([]byte) ([]byte, error)) (*value.Dict, 
 	}
 	d, ok := docs[0].Value(source.Author).(*value.Dict)
 	if !ok {
-		return nil, fmt.Errorf("extra variables of %s must be a mapping, not a %s", strconv.Quote(file), docs[0].Describe())
+		return nil, fmt.Errorf("extra variables of %s must be a mapping, not %s", strconv.Quote(file), docs[0].Describe())
 	}
 	return d, nil
 }

@@ -12,8 +12,12 @@ import (
 	"orch/playbook/vars"
 )
 
-// A selector lists the hosts of patterns within the limit.
-type selector struct{ *job }
+// A selector lists the hosts of patterns within the limit. mismatch judges patterns that
+// match nothing.
+type selector struct {
+	*job
+	mismatch func(error) error
+}
 
 // Select implements playbook.Selector.
 func (s selector) Select(patterns []string) ([]string, error) {
@@ -37,7 +41,7 @@ func (j *job) list(out io.Writer) error {
 	f := j.flags
 	for _, pb := range j.playbooks {
 		listing := playbook.Resolve(pb, playbook.ResolveOptions{
-			Hosts: selector{j}, Only: f.onlyTags(j.project), Skip: words(j.settings.List("TAGS_SKIP")),
+			Hosts: selector{j, j.project.mismatch}, Only: f.onlyTags(j.project), Skip: words(j.settings.List("TAGS_SKIP")),
 			Template: func(p *playbook.Play, v value.Value) (value.Value, error) { return j.static(p, nil, v) },
 		})
 		fmt.Fprint(out, listing.Format(playbook.Show{Hosts: f.listHosts, Tasks: f.listTasks, Tags: f.listTags}))

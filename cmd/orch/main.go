@@ -9,11 +9,13 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"orch/playbook/source"
 )
@@ -113,23 +115,55 @@ was touched, 4 a host was unreachable, 5 changes are pending (--check --exit-cod
 		Version:       version,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          knownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetVersionTemplate("orch {{.Version}}\n")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return inputError(fmt.Errorf("%w\nhint: see %s --help", err, cmd.CommandPath()))
+		return inputError(flagError(cmd, err))
 	})
 	root.AddCommand(newRun(), newLint(), newDo(), newInventory(), newEval(), newExplainVar(), newVault(), newLinkAnsible(), newDoc(), newVersion(), newJob())
 	return root
+}
+
+// knownCommand refuses words that are no command.
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range root.Commands() {
+		names = append(names, c.Name())
+	}
+	hint := source.DidYouMean(args[0], names)
+	if hint == "" {
+		hint = "see orch --help"
+	}
+	return inputError(fmt.Errorf("unknown command %q\nhint: %s", args[0], hint))
 }
 
 // args makes cobra's complaints about arguments errors of the input.
 func args(check cobra.PositionalArgs) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		if err := check(cmd, args); err != nil {
-			return inputError(fmt.Errorf("%w\nhint: see %s --help", err, cmd.CommandPath()))
+			return inputError(fmt.Errorf("%w\nhint: %s; see %s --help", err, cmd.UseLine(), cmd.CommandPath()))
 		}
 		return nil
 	}
+}
+
+var goNumber = regexp.MustCompile(`strconv\.\w+: parsing "[^"]*": `)
+
+// flagError says what is wrong with a flag, and which one may have been meant.
+func flagError(cmd *cobra.Command, err error) error {
+	text := goNumber.ReplaceAllString(err.Error(), "")
+	hint := "see " + cmd.CommandPath() + " --help"
+	if name, ok := strings.CutPrefix(text, "unknown flag: "); ok {
+		var names []string
+		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, "--"+f.Name) })
+		if like := source.DidYouMean(name, names); like != "" {
+			hint = like
+		}
+	}
+	return fmt.Errorf("%s\nhint: %s", text, hint)
 }

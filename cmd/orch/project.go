@@ -71,7 +71,7 @@ func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Wr
 				p.as.warn(d)
 				return
 			}
-			fmt.Fprint(stderr, p.redactor.Mask(d.Format(files)))
+			fmt.Fprintln(stderr, p.redactor.Mask(d.Format(files)))
 		}
 	}
 	s, diags, err := loadSettings(fs)
@@ -85,7 +85,15 @@ func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Wr
 		p.as.header(s)
 		diags = unsupported(diags)
 	}
-	p.openVault(f.vault.sourcesFor(s))
+	passwords := f.vault.sourcesFor(s)
+	if p.as == nil {
+		for _, src := range passwords {
+			if err := src.Check(p.term.asker()); err != nil {
+				return nil, inputError(err)
+			}
+		}
+	}
+	p.openVault(passwords)
 	for _, d := range diags {
 		p.warn(d)
 	}

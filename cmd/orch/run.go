@@ -213,6 +213,9 @@ func (f *playFlags) runPlaybooks(cmd *cobra.Command, paths []string) error {
 		return nil
 	}
 	if j.as == nil {
+		if err := j.preflight(cmd.Context()); err != nil {
+			return err
+		}
 		lock, err := lockRun(cmd.Context(), j.inv.Sources, f.lockTimeout)
 		if err != nil {
 			return inputError(err)
@@ -309,6 +312,17 @@ func (j *job) hostDefaults() (target.HostSpec, error) {
 	}
 	if !s.Bool("HOST_KEY_CHECKING") || s.Set("ssh_host_key_checking") && !s.Bool("ssh_host_key_checking") {
 		h.HostKeys = "off"
+	}
+	if err := h.Check(); err != nil {
+		return h, inputError(err)
+	}
+	// A key named on the command line is meant; one of ansible.cfg may be for other machines.
+	if strings.HasPrefix(s.Get("DEFAULT_PRIVATE_KEY_FILE").Origin, "flag") {
+		f, err := os.Open(h.KeyFile)
+		if err != nil {
+			return h, inputError(fmt.Errorf("read private key: %w", err))
+		}
+		f.Close()
 	}
 	var err error
 	if h.Password, err = j.password("CONNECTION_PASSWORD_FILE", "DEFAULT_ASK_PASS", "SSH password: "); err != nil {

@@ -188,20 +188,15 @@ func (p *Pool) login(ctx context.Context, spec HostSpec) (transport.Conn, error)
 }
 
 func (p *Pool) dial(ctx context.Context, spec HostSpec) (transport.Conn, error) {
-	switch spec.Connection {
-	case "local", "ansible.builtin.local":
+	switch remote, err := spec.remote(); {
+	case err != nil:
+		return nil, err
+	case !remote:
 		return local.New(), nil
-	case "", "ssh", "smart", "paramiko_ssh", "paramiko", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh":
-	default:
-		return nil, fmt.Errorf("connection %q is not supported, one of ssh, local", spec.Connection)
 	}
-	var args []string
-	for _, line := range []string{spec.SSHArgs, spec.CommonArgs, spec.ExtraArgs} {
-		words, err := transport.Split(line)
-		if err != nil {
-			return nil, fmt.Errorf("ssh arguments %q: %w", line, err)
-		}
-		args = append(args, words...)
+	args, err := spec.sshArgs()
+	if err != nil {
+		return nil, err
 	}
 	config := ssh.Config{
 		Host: spec.Address, Port: spec.Port, User: spec.User, Password: spec.Password, KeyFile: expandHome(spec.KeyFile),
@@ -211,7 +206,6 @@ func (p *Pool) dial(ctx context.Context, spec HostSpec) (transport.Conn, error) 
 		config.Host = spec.Name
 	}
 	var conn transport.Conn
-	var err error
 	for try := 0; ; try++ {
 		conn, err = ssh.Dial(ctx, config)
 		var lost *transport.Lost

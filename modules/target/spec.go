@@ -2,11 +2,13 @@ package target
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"time"
 
 	"orch/modules"
 	"orch/transport"
+	"orch/transport/ssh"
 )
 
 // A HostSpec says how a host is reached, with every connection variable resolved. It is
@@ -45,6 +47,46 @@ type HostSpec struct {
 	ShellExecutable string
 	// NoHelper forces the Shell placement.
 	NoHelper bool
+}
+
+// Check finds what no host could be reached with, before one is: an unknown connection or
+// become method, arguments that ssh does not have.
+func (s HostSpec) Check() error {
+	if _, err := s.remote(); err != nil {
+		return err
+	}
+	args, err := s.sshArgs()
+	if err != nil {
+		return err
+	}
+	if err := ssh.CheckArgs(args); err != nil {
+		return err
+	}
+	return s.Become.Check()
+}
+
+// remote tells ssh from local.
+func (s HostSpec) remote() (bool, error) {
+	switch s.Connection {
+	case "local", "ansible.builtin.local":
+		return false, nil
+	case "", "ssh", "smart", "paramiko_ssh", "paramiko", "ansible.builtin.ssh", "ansible.builtin.paramiko_ssh":
+		return true, nil
+	}
+	return false, fmt.Errorf("connection %q is not supported, one of ssh, local", s.Connection)
+}
+
+// sshArgs are the words of the ssh arguments, those of later settings last.
+func (s HostSpec) sshArgs() ([]string, error) {
+	var args []string
+	for _, line := range []string{s.SSHArgs, s.CommonArgs, s.ExtraArgs} {
+		words, err := transport.Split(line)
+		if err != nil {
+			return nil, fmt.Errorf("ssh arguments %q: %w", line, err)
+		}
+		args = append(args, words...)
+	}
+	return args, nil
 }
 
 // PoolConfig is what the connections of a run share.

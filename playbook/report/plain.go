@@ -95,7 +95,9 @@ func (p *plain) play(ev run.PlayStart) {
 		if ev.Batches > 1 {
 			p.printf(" (batch %d of %d)", ev.Batch, ev.Batches)
 		}
-		if n := len(ev.Hosts); n > 5 {
+		if n := len(ev.Hosts); n == 0 {
+			p.printf("\n")
+		} else if n > 5 {
 			p.printf(": %d hosts\n", n)
 		} else {
 			p.printf(": %s\n", strings.Join(ev.Hosts, ", "))
@@ -227,8 +229,12 @@ func (p *plain) details(r run.Result, debug bool) {
 			}
 		}
 	}
-	if r.Status == run.Failed && !r.NoLog {
+	switch {
+	case r.NoLog:
+	case r.Status == run.Failed:
 		p.failure(r)
+	case r.Status == run.Unreachable:
+		p.indent(after(r.Msg))
 	}
 	if p.o.Diff && r.Status != run.Failed {
 		for _, d := range r.Diffs {
@@ -276,7 +282,11 @@ func (p *plain) failure(r run.Result) {
 		}
 	}
 	if r.Cause.Msg != "" && r.Cause.Pos.Line > 0 {
-		p.indent(p.o.explain(r.Cause))
+		cause := r.Cause
+		if strings.HasPrefix(r.Msg, cause.Msg) { // it stands on the line above
+			cause.Msg = "here"
+		}
+		p.indent(p.o.explain(cause))
 	}
 }
 

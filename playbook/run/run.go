@@ -165,10 +165,10 @@ func ExitCode(done RunDone, err error, pendingCounts bool) int {
 	switch {
 	case done.Interrupted:
 		return ExitInterrupted
-	case isInput(err), errors.As(err, &abort) && len(done.Recap) == 0:
+	case (isInput(err) || errors.As(err, &abort)) && len(done.Recap) == 0:
 		return ExitInput
-	case abort != nil:
-		return ExitFailed
+	case isInput(err), abort != nil:
+		return ExitFailed // a later play was wrong: something may have been touched
 	case err != nil:
 		return ExitInternal
 	case failed:

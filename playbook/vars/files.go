@@ -91,7 +91,10 @@ func (f *Files) load(path string) ([]*value.Dict, error) {
 			return nil, fmt.Errorf("%s: attempting to decrypt but no vault secrets found", path)
 		}
 		if text, err = f.Open(text); err != nil {
-			return nil, fmt.Errorf("%s: %w", path, err)
+			return nil, source.Diagnostics{{
+				Pos: source.Pos{File: path, Line: 1, Col: 1}, Msg: fmt.Sprintf("decrypt %q: %v", path, err),
+				Hint: "give the password with --vault-password-file or --ask-vault-pass",
+			}}
 		}
 	}
 	node, diags := source.ParseOne(path, text)
@@ -312,6 +315,43 @@ func (p *Play) varsFile(item value.Value, s *Scope) ([]*layer, error) {
 		return layers, err
 	}
 	return nil, nil
+}
+
+// CheckVarsFiles reads the vars_files whose names are no templates, and returns what is
+// wrong with each; one whose file does not exist is an fs.ErrNotExist.
+func (p *Play) CheckVarsFiles() []VarsFileError {
+	var out []VarsFileError
+	for _, item := range p.src.VarsFiles {
+		names := []value.Value{item}
+		if list, ok := item.(*value.List); ok {
+			names = list.Items
+		}
+		var last error
+		var pos source.Pos
+		for _, raw := range names {
+			name, ok := raw.(value.Str)
+			if !ok || strings.Contains(name.S, "{{") || strings.Contains(name.S, "{%") {
+				last = nil
+				break // what is found depends on variables
+			}
+			if name.From != nil {
+				pos = *name.From
+			}
+			if _, last = p.readVarsFile(name.S); !errors.Is(last, fs.ErrNotExist) {
+				break
+			}
+		}
+		if last != nil {
+			out = append(out, VarsFileError{pos, last})
+		}
+	}
+	return out
+}
+
+// A VarsFileError says what is wrong with an entry of vars_files.
+type VarsFileError struct {
+	Pos source.Pos
+	Err error
 }
 
 func (p *Play) readVarsFile(name string) ([]*layer, error) {

@@ -155,6 +155,13 @@ func (r *Run) State(name string) *HostState {
 	return s
 }
 
+// CheckHost reads the files of variables of a host, as its first task would, and returns
+// what is wrong with them.
+func (r *Run) CheckHost(name, basedir string) error {
+	_, err := r.hostLayers(name, basedir, nil)
+	return err
+}
+
 // PlayOptions are what a play's variables depend on.
 type PlayOptions struct {
 	// Basedir is the folder of the playbook given on the command line (playbook_dir).

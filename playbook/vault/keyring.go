@@ -79,6 +79,22 @@ func (s Source) Load(ask func(prompt string) (string, error)) (Secret, error) {
 	return Secret{ID: s.ID, Password: text}, nil
 }
 
+// Check says whether the source can be asked at all: its file is there, or there is
+// somebody to ask. It reads no password and runs no script.
+func (s Source) Check(ask func(prompt string) (string, error)) error {
+	switch {
+	case s.Prompt && ask == nil:
+		return fmt.Errorf("vault id %q wants a prompt, and there is no terminal", s.ID)
+	case s.Prompt:
+		return nil
+	}
+	f, err := os.Open(s.File)
+	if err != nil {
+		return fmt.Errorf("read vault password file: %w", err)
+	}
+	return f.Close()
+}
+
 // LoadAll reads the passwords of sources, in order.
 func LoadAll(sources []Source, ask func(prompt string) (string, error)) ([]Secret, error) {
 	var secrets []Secret

@@ -231,6 +231,9 @@ func (a *authenticator) file(path string, named bool) []*keyFile {
 	case errors.Is(err, fs.ErrNotExist) && !named:
 		return nil
 	}
+	if pe := (*fs.PathError)(nil); errors.As(err, &pe) {
+		err = fmt.Errorf("%s: %w", path, pe.Err)
+	}
 	a.note(&a.lacking, "%v", err)
 	return nil
 }
@@ -278,6 +281,13 @@ func (a *authenticator) explain(err error) error {
 			text = "the host closed the connection during the key exchange"
 		}
 		return fmt.Errorf("handshake: %s", text)
+	}
+	// x/crypto has no other word for it: the host offered to ask, and then did not.
+	if strings.Contains(text, "unexpected message type 51 (expected 60)") {
+		text = "unable to authenticate"
+		if len(a.tried) == 0 || !slices.Contains(a.tried, "the password") {
+			a.tried = append(a.tried, "keyboard-interactive (refused without a question)")
+		}
 	}
 	msg := "authentication failed: the host accepts " + strings.Join(a.accepts, ", ")
 	if len(a.tried) > 0 {

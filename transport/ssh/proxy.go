@@ -158,6 +158,7 @@ func (c *commandConn) Read(p []byte) (int, error) {
 		if said := c.said.String(); said != "" {
 			return n, fmt.Errorf("proxy command %q ended: %s", c.line, said)
 		}
+		return n, fmt.Errorf("proxy command %q ended", c.line)
 	}
 	return n, err
 }
