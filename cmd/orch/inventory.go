@@ -174,7 +174,7 @@ func (s *inventoryShow) host(name string) (string, error) {
 		if s.p.as != nil {
 			return "", ansibleOption("You must pass a single valid host to --host parameter")
 		}
-		return "", inputError(fmt.Errorf("--host wants one host, %q is %d\nhint: orch inventory --graph shows the hosts", name, len(found)))
+		return "", inputError(fmt.Errorf("--host wants one host, %q matches %d\nhint: orch inventory --graph shows the hosts", name, len(found)))
 	}
 	d, err := s.hostVars(found[0])
 	if err != nil {
