@@ -1,6 +1,7 @@
 package report
 
 import (
+	"bytes"
 	"encoding/json"
 	"io"
 	"time"
@@ -85,6 +86,7 @@ type jsonResult struct {
 	DelegatedTo string               `json:"delegated_to,omitempty"`
 	Attempts    int                  `json:"attempts,omitempty"`
 	Seconds     float64              `json:"seconds"`
+	NoLog       bool                 `json:"no_log,omitempty"`
 	Value       json.RawMessage      `json:"value,omitempty"`
 	Args        json.RawMessage      `json:"args,omitempty"`
 }
@@ -102,20 +104,30 @@ type jsonCounts struct {
 
 // JSON prints an event a line. Arguments of modules are there from -vvv on.
 func JSON(w io.Writer, o Options) run.Sink {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
 	var failed error
 	return func(ev run.Event) {
 		if failed != nil {
 			return
 		}
-		line := toEvent(ev, o)
-		line.Time = time.Now().UTC()
-		if s, ok := ev.(run.RunStart); ok {
-			line.Time = s.Time.UTC()
+		var line []byte
+		if line, failed = Encode(ev, time.Now(), o); failed == nil {
+			_, failed = w.Write(line)
 		}
-		failed = enc.Encode(line)
 	}
+}
+
+// Encode is an event as [JSON] prints it: a line, with its end.
+func Encode(ev run.Event, at time.Time, o Options) ([]byte, error) {
+	line := toEvent(ev, o)
+	line.Time = at.UTC()
+	if s, ok := ev.(run.RunStart); ok {
+		line.Time = s.Time.UTC()
+	}
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(line)
+	return b.Bytes(), err
 }
 
 func toEvent(ev run.Event, o Options) jsonEvent {
@@ -186,6 +198,7 @@ func toResult(r run.Result, o Options) *jsonResult {
 	out := &jsonResult{
 		Status: r.Status, Ignored: r.Ignored, Rescued: r.Rescued, Maybe: r.Maybe, Unknown: r.Unknown, Msg: r.Msg, Steps: r.Steps,
 		Warnings: r.Warnings, Failure: r.Failure, DelegatedTo: r.Delegated, Attempts: r.Attempts, Seconds: r.Duration.Seconds(),
+		NoLog: r.NoLog,
 	}
 	if r.Cause.Msg != "" {
 		out.Cause = &r.Cause

@@ -37,6 +37,24 @@ func stableView(text, dir string) string {
 	return times.ReplaceAllString(text, `$1="…"`)
 }
 
+// checkDecode shows what is read back from lines of JSON: the same as was shown first.
+func checkDecode(t *testing.T, lines []byte, o Options, want string) {
+	t.Helper()
+	var again bytes.Buffer
+	view := Plain(&again, o)
+	for line := range bytes.Lines(lines) {
+		ev, err := Decode(line)
+		must(t, err)
+		if ev == nil {
+			t.Fatalf("unknown event: %s", line)
+		}
+		view(ev)
+	}
+	if d := cmp.Diff(want, again.String()); d != "" {
+		t.Errorf("read back from JSON (-first +again):\n%s", d)
+	}
+}
+
 // TestViews runs the playbooks of testdata/views and compares what each view shows.
 func TestViews(t *testing.T) {
 	files, err := filepath.Glob("testdata/views/*.txtar")
@@ -52,6 +70,7 @@ func TestViews(t *testing.T) {
 				Plain(&plain, o), Plain(&verbose, v), JSON(&lines, o), JUnit(&junit),
 				Minimal(&minimal, &minimal, AnsibleOptions{Options: o}), Oneline(&oneline, &oneline, AnsibleOptions{Options: o}),
 			))
+			checkDecode(t, lines.Bytes(), v, verbose.String())
 			got := map[string]string{
 				"want-plain": plain.String(), "want-plain-vv": verbose.String(), "want-json": lines.String(),
 				"want-junit": junit.String(), "want-minimal": minimal.String(), "want-oneline": oneline.String(),

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"slices"
 	"strconv"
 
 	"orch/playbook"
@@ -27,9 +28,11 @@ type Record struct {
 	Rescued bool
 	Loop    bool
 	// Secret says that nothing of it may be kept in clear: no_log, private.
-	Secret  bool
-	Outcome Kept
-	Items   []Kept // of a loop, those that left something to keep
+	Secret bool
+	// Register is the name the value is registered under.
+	Register string
+	Outcome  Kept
+	Items    []Kept // of a loop, those that left something to keep
 	// Missing names what was not kept because it is secret; see [Unkept].
 	Missing []string
 }
@@ -128,6 +131,9 @@ func (b *batch) record(w *work, o *outcome) {
 		Host: w.h.name, Task: w.t.ref(), Loop: o.loop, Rescued: o.rescued, Secret: o.noLog, Outcome: keep(o),
 		Ignored: o.status == Failed && o.ignoreErrors || o.status == Unreachable && o.ignoreUnreachable,
 	}
+	if w.t.src.Register != nil {
+		r.Register = registerName(w.t.src)
+	}
 	if w.t.src.Register != nil || o.rescued {
 		r.Outcome.Value = o.value
 		if p, ok := o.value.(*partial); ok {
@@ -157,6 +163,42 @@ func (b *batch) passed(t *task, hosts []*host) {
 	for _, h := range hosts {
 		b.run.cfg.Record(&Record{Host: h.name, Task: t.ref(), Outcome: Kept{Status: Skipped}})
 	}
+}
+
+// Names says what the task left: the variables it set, and what has no name of its own.
+func (r *Record) Names() []string {
+	var out []string
+	add := func(name string) {
+		if name != "" && !slices.Contains(out, name) {
+			out = append(out, name)
+		}
+	}
+	add(r.Register)
+	for _, k := range append([]Kept{r.Outcome}, r.Items...) {
+		switch f := k.Facts; {
+		case f != nil && f.Dict != nil:
+			for name := range f.Dict.All() {
+				add(value.String(name))
+			}
+		case f != nil:
+			add("ansible_facts")
+		}
+		if k.Include != nil {
+			add(k.Include.Name + k.Include.Role.Name)
+		}
+		if k.Data != nil {
+			for name := range k.Data.All() {
+				add(value.String(name))
+			}
+		}
+	}
+	if r.Host == "" {
+		add(r.Task.Name)
+	}
+	if out == nil {
+		out = []string{"its result"}
+	}
+	return out
 }
 
 func playNumber(playbook, play int) string {

@@ -12,6 +12,8 @@ import (
 type Files struct {
 	mu    sync.Mutex
 	known map[string]*file
+	// parsed are the paths given to Parse, in order.
+	parsed []string
 }
 
 type file struct {
@@ -88,8 +90,26 @@ func (f *Files) Parse(path string) ([]*Node, Diagnostics, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	e.parse.Do(func() { e.docs, e.diags = Parse(path, e.data) })
+	e.parse.Do(func() {
+		e.docs, e.diags = Parse(path, e.data)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.parsed = append(f.parsed, path)
+	})
 	return e.docs, e.diags, nil
+}
+
+// Parsed returns the files parsed so far, from number n on, and their content. It leaves
+// out those that were given by Add.
+func (f *Files) Parsed(n int) (paths []string, data [][]byte, next int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, path := range f.parsed[min(n, len(f.parsed)):] {
+		if e := f.known[path]; !e.fixed {
+			paths, data = append(paths, path), append(data, e.data)
+		}
+	}
+	return paths, data, len(f.parsed)
 }
 
 // Line returns line n of a file, from 1, without its end. A file that was not read

@@ -182,3 +182,16 @@ func (d Diagnostic) MarshalJSON() ([]byte, error) {
 		Length: d.Len, Message: d.Msg, Hint: d.Hint, Rule: d.Rule, Related: d.Related,
 	})
 }
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (d *Diagnostic) UnmarshalJSON(text []byte) error {
+	var j jsonDiagnostic
+	if err := json.Unmarshal(text, &j); err != nil {
+		return err
+	}
+	*d = Diagnostic{Pos: Pos{File: j.File, Line: j.Line, Col: j.Column}, Len: j.Length, Msg: j.Message, Hint: j.Hint, Rule: j.Rule, Related: j.Related}
+	if j.Severity == Warning.String() {
+		d.Severity = Warning
+	}
+	return nil
+}
