@@ -22,7 +22,7 @@ type doFlags struct {
 
 // newDo is the ad-hoc command: one module on some hosts.
 func newDo() *cobra.Command {
-	f := &doFlags{}
+	f := &doFlags{playFlags: playFlags{journal: journalNever}}
 	cmd := &cobra.Command{
 		Use:   "do PATTERN",
 		Short: "Run one module on hosts",

@@ -122,7 +122,10 @@ was touched, 4 a host was unreachable, 5 changes are pending (--check --exit-cod
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return inputError(flagError(cmd, err))
 	})
-	root.AddCommand(newRun(), newLint(), newDo(), newInventory(), newEval(), newExplainVar(), newVault(), newLinkAnsible(), newDoc(), newVersion(), newJob())
+	root.AddCommand(
+		newRun(), newLint(), newDo(), newHistory(), newInventory(), newEval(), newExplainVar(), newVault(), newLinkAnsible(), newDoc(),
+		newVersion(), newJob(),
+	)
 	return root
 }
 

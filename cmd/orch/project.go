@@ -38,6 +38,7 @@ type project struct {
 	limit    inventory.Limit
 
 	warn   func(source.Diagnostic)
+	tell   func(hint string) // beside the output, when there is somebody to read it
 	warned sync.Map
 }
 
@@ -72,6 +73,11 @@ func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Wr
 				return
 			}
 			fmt.Fprintln(stderr, p.redactor.Mask(d.Format(files)))
+		}
+	}
+	p.tell = func(hint string) {
+		if isTerminal(stderr) {
+			fmt.Fprintf(stderr, "hint: %s\n", hint)
 		}
 	}
 	s, diags, err := loadSettings(fs)

@@ -22,6 +22,7 @@ import (
 	"orch/modules/target"
 	"orch/playbook"
 	"orch/playbook/jinja/value"
+	"orch/playbook/report"
 	"orch/playbook/run"
 	"orch/playbook/source"
 	"orch/playbook/vars"
@@ -43,7 +44,9 @@ type playFlags struct {
 	lockTimeout                                 time.Duration
 	output                                      string
 	// adhoc is the task of an ad-hoc command: there is no playbook's file.
-	adhoc *adhoc
+	adhoc   *adhoc
+	resume  resumeFlags
+	journal journalMode
 }
 
 // addShared adds the flags of everything that works on hosts.
@@ -65,7 +68,7 @@ func (f *playFlags) addPlaybook(fs *pflag.FlagSet) {
 }
 
 func newRun() *cobra.Command {
-	f := &playFlags{}
+	f := &playFlags{journal: journalAlways}
 	cmd := &cobra.Command{
 		Use:   "run PLAYBOOK…",
 		Short: "Run playbooks",
@@ -74,12 +77,16 @@ func newRun() *cobra.Command {
 -i NAME is a path if it exists, else a name in inventories/ or inventory/. Without -i the
 project's "dev" inventory is used.
 
+What a run does is kept in .orch/journal: orch history shows it. --resume goes on from a run
+that failed or was cut short, each host at the task where it stopped, with its variables and
+notified handlers. The run's own playbooks, inventory and flags are taken again.
+
 Exit codes: 0 fine, 2 a task failed, 3 the input is wrong and nothing was touched, 4 a host
 was unreachable, 5 changes are pending (--check --exit-code), 130 interrupted.`,
 		Example: `  orch run playbooks/deploy.yml -i stage
   orch run playbooks/deploy.yml -i stage --check --diff
-  orch run playbooks/deploy.yml -i live -l web1 -t config -e release=1.4.1`,
-		Args: args(cobra.MinimumNArgs(1)),
+  orch run playbooks/deploy.yml -i live -l web1 -t config -e release=1.4.1
+  orch run --resume`,
 		RunE: func(cmd *cobra.Command, paths []string) error { return f.runPlaybooks(cmd, paths) },
 	}
 	fs := cmd.Flags()
@@ -88,6 +95,7 @@ was unreachable, 5 changes are pending (--check --exit-code), 130 interrupted.`,
 	fs.BoolVar(&f.exitCode, "exit-code", false, "with --check: end with 5 when something would change")
 	fs.BoolVar(&f.verify, "verify", false, "plan each module again after its steps; fail when something is left")
 	fs.DurationVar(&f.lockTimeout, "lock-timeout", 0, "how long to wait for another run on the same inventory")
+	f.resume.add(fs)
 	fs.StringVar(&f.output, "output", "", "auto, terminal, plain, json, ansible, junit=FILE")
 	return cmd
 }
@@ -193,6 +201,10 @@ func (f *playFlags) onlyTags(p *project) []string {
 }
 
 func (f *playFlags) runPlaybooks(cmd *cobra.Command, paths []string) error {
+	from, paths, err := f.resume.find(cmd, paths, &f.project.vault)
+	if err != nil {
+		return err
+	}
 	j, err := f.prepare(cmd, paths)
 	if err != nil {
 		return err
@@ -222,11 +234,15 @@ func (f *playFlags) runPlaybooks(cmd *cobra.Command, paths []string) error {
 		}
 		defer lock.Close()
 	}
-	return j.run(cmd)
+	return j.run(cmd, paths, from)
 }
 
 // run executes the job and turns its end into an exit code.
-func (j *job) run(cmd *cobra.Command) error {
+func (j *job) run(cmd *cobra.Command, paths []string, from *resumption) error {
+	resume, err := j.resume(from)
+	if err != nil {
+		return err
+	}
 	view, err := openView(j.flags.output, viewOptions{
 		out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), settings: j.settings, redactor: j.redactor,
 		diff: j.flags.run.diff || j.settings.Bool("DIFF_ALWAYS"), display: j.as.say(),
@@ -234,9 +250,18 @@ func (j *job) run(cmd *cobra.Command) error {
 	if err != nil {
 		return inputError(err)
 	}
-	config, err := j.config(cmd, view.Sink)
+	sink := view.Sink
+	kept := j.keepJournal(cmd, paths, from)
+	if kept != nil {
+		sink = report.Tee(kept.Event, sink)
+	}
+	config, err := j.config(cmd, sink)
 	if err != nil {
 		return err
+	}
+	config.Resume = resume
+	if kept != nil {
+		config.Record = kept.Record
 	}
 	done, err := run.Run(cmd.Context(), config)
 	for _, c := range append(j.closers, config.Connector) {
@@ -244,6 +269,9 @@ func (j *job) run(cmd *cobra.Command) error {
 	}
 	if cerr := view.Close(); err == nil {
 		err = cerr
+	}
+	if kept != nil {
+		j.closeJournal(kept, done)
 	}
 	code := run.ExitCode(done, err, j.flags.run.check && j.flags.exitCode)
 	if j.as != nil && err == nil && len(done.Unreachable) > 0 && !done.Interrupted {

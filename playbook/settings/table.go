@@ -4,6 +4,7 @@ package settings
 // default callback plugins: name, environment, section.key in ansible.cfg, type,
 // orch's default, and what orch makes of it.
 var table = []Setting{
+	{"JOURNAL_KEEP", []string{"ORCH_JOURNAL_KEEP"}, []string{"orch.journal_keep"}, Int, "20", Used, nil},
 	{"ANSIBLE_HOME", []string{"ANSIBLE_HOME"}, []string{"defaults.home"}, Path, "~/.ansible", Used, nil},
 	{"ANSIBLE_CONNECTION_PATH", []string{"ANSIBLE_CONNECTION_PATH"}, []string{"persistent_connection.ansible_connection_path"}, Path, "", Missing, nil},
 	{"ANSIBLE_COW_SELECTION", []string{"ANSIBLE_COW_SELECTION"}, []string{"defaults.cow_selection"}, Str, "", Moot, nil},
