@@ -61,7 +61,7 @@ var imports = map[string][]string{
 	"cmd/orch-helper":           {"modules", "modules/host", "modules/target", "modules/target/"},
 	"examples/":                 {},
 	".":                         {},
-	"testdata/":                 {"transport", "transport/", "modules/"},
+	"testdata/":                 {"transport", "transport/", "modules/", "testdata/"},
 }
 
 // heavy are libraries that only the named rooms may link.

@@ -124,6 +124,10 @@ func (inv *Inventory) Members(g *Group) []*Host {
 func (inv *Inventory) GroupsOf(h *Host) []*Group {
 	inv.mu.RLock()
 	defer inv.mu.RUnlock()
+	return inv.groupsOf(h)
+}
+
+func (inv *Inventory) groupsOf(h *Host) []*Group {
 	seen := map[*Group]bool{}
 	var all []*Group
 	var walk func(g *Group)

@@ -203,7 +203,7 @@ func TestMistakesAreNamedWithTheirPlace(t *testing.T) {
 		"i.yml":    {"all:\n  hosts:\n    a: 3\n", `i.yml:3:5: variables of host "a" are a mapping, not a int`},
 		"j.sh":     {"#!/bin/sh\necho oops >&2; exit 3\n", `script --list ended with 3: oops`},
 		"k.sh":     {"#!/bin/sh\necho '[]'\n", `the script must print a mapping of groups, not a list`},
-		"l.yml":    {"plugin: aws_ec2\n", `inventory plugin "aws_ec2" is not supported yet`},
+		"l.yml":    {"plugin: aws_ec2\n", `inventory plugin "aws_ec2" is not supported, one of`},
 		"m.ini":    {"host:99999\n", `m.ini:1:1: invalid port "99999"`},
 		"gone.yml": {"", ""},
 	} {
@@ -228,7 +228,9 @@ func TestFolderAndList(t *testing.T) {
 		"inv/group_vars/all.yml": "x: 1\n",
 		"inv/.hidden":            "[web]\nd\n",
 	})
-	inv, diags := Load(context.Background(), []string{dir + "/inv", "e,f[1:2]:2022,"}, Options{IgnoreExts: []string{".txt"}})
+	inv, diags := Load(context.Background(), []string{dir + "/inv", "e,f[1:2]:2022,"}, Options{
+		IgnoreExts: []string{".txt"}, Enabled: []string{"advanced_host_list", "yaml", "ini"},
+	})
 	if len(diags) > 0 {
 		t.Fatal(diags)
 	}

@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/BurntSushi/toml"
 
@@ -64,10 +65,24 @@ func (l *loader) yaml(path string, text []byte) error {
 	return r.err()
 }
 
-// plugin refuses configuration files of inventory plugins by name.
-func (l *loader) plugin(path string, plugin value.Value, _ *value.Dict) error {
+// plugin reads the configuration file of an inventory plugin. What is not built in is
+// refused by name.
+func (l *loader) plugin(path string, plugin value.Value, config *value.Dict) error {
 	r := &reader{inv: l.inv, file: path}
-	r.errorf(plugin, "inventory plugin %q is not supported yet", value.String(plugin))
+	name := strings.TrimPrefix(strings.TrimPrefix(value.String(plugin), "ansible.builtin."), "ansible.legacy.")
+	var err error
+	switch name {
+	case "constructed":
+		err = l.constructed(path, config)
+	case "generator":
+		err = l.generator(config)
+	default:
+		r.errorf(plugin, "inventory plugin %q is not supported, one of constructed, generator", value.String(plugin))
+		return r.err()
+	}
+	if err != nil {
+		r.errorf(plugin, "%v", err)
+	}
 	return r.err()
 }
 

@@ -103,13 +103,13 @@ func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Wr
 	for _, d := range diags {
 		p.warn(d)
 	}
-	if err := p.openInventory(ctx, f.inventory, fs.Changed("inventory")); err != nil {
-		return nil, err
-	}
 	if p.extra, err = parseExtraVars(f.vars.extra, p.open); err != nil {
 		return nil, inputError(err)
 	}
-	return p, p.openEngine(f.strict)
+	if err := p.openEngine(f.strict); err != nil {
+		return nil, err
+	}
+	return p, p.openInventory(ctx, f.inventory, fs.Changed("inventory"))
 }
 
 // openVault makes the keyring. Passwords are read when the first text is opened.
@@ -158,8 +158,17 @@ func (p *project) openInventory(ctx context.Context, f inventoryFlags, given boo
 	if err != nil {
 		return err
 	}
+	eval := evaluator{p: p}
+	cache, err := openFactCache(p.settings)
+	if err != nil {
+		return err
+	}
+	if cache != nil {
+		eval.facts = cache
+	}
 	inv, diags := inventory.Load(ctx, sources, inventory.Options{
-		Enabled: p.settings.List("INVENTORY_ENABLED"), IgnoreExts: p.settings.List("INVENTORY_IGNORE_EXTS"),
+		Evaluator: eval,
+		Enabled:   p.settings.List("INVENTORY_ENABLED"), IgnoreExts: p.settings.List("INVENTORY_IGNORE_EXTS"),
 		IgnorePatterns: p.settings.List("INVENTORY_IGNORE_PATTERNS"), OpenVault: p.open,
 		Names: p.settings.Str("TRANSFORM_INVALID_GROUP_CHARS"),
 	})

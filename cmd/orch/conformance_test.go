@@ -1,0 +1,70 @@
+package main
+
+import (
+	"flag"
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"orch/testdata/conformance"
+)
+
+var update = flag.Bool("update", false, "write down what orch does in the cases that differ on purpose")
+
+// TestConformance runs the recorded cases under Ansible's names and expects what Ansible
+// did. A case that says why it differs expects what was written down of orch, and that
+// this still differs.
+func TestConformance(t *testing.T) {
+	cases, err := conformance.Load("../../testdata/conformance")
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"PATH=" + os.Getenv("PATH")}
+	for _, c := range cases {
+		t.Run(c.Name, func(t *testing.T) {
+			t.Parallel()
+			if c.Recorded == "" {
+				t.Fatal("nothing is recorded: see testdata/conformance/record")
+			}
+			got, err := c.Run(t.Context(), env)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := c.Want("want")
+			if c.Differs != "" {
+				if compare(c, want, got) == "" {
+					t.Errorf("does what Ansible does: take out %q", "differs: "+c.Differs)
+				}
+				if *update {
+					if err := c.Save("orch", got); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want = c.Want("orch")
+			}
+			if diff := compare(c, want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// compare says how two runs of a case differ: first in what the tasks came to.
+func compare(c *conformance.Case, want, got []conformance.Outcome) string {
+	text := ""
+	for i, command := range c.Commands {
+		w, g := want[i], got[i]
+		if c.Unordered {
+			w.Stdout, g.Stdout = "", ""
+		}
+		for _, part := range []struct{ what, want, got string }{
+			{"status", w.Status, g.Status}, {"stdout", w.Stdout, g.Stdout}, {"stderr", w.Stderr, g.Stderr},
+		} {
+			if diff := cmp.Diff(part.want, part.got); diff != "" {
+				text += "$ " + command + "\n" + part.what + " (-want +got):\n" + diff
+			}
+		}
+	}
+	return text
+}
