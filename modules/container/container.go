@@ -156,6 +156,9 @@ func orText(diffs []difference, other string) string {
 	for _, d := range diffs {
 		names = append(names, d.option)
 	}
+	if len(names) == 1 {
+		return names[0] + " differs"
+	}
 	return strings.Join(names, ", ") + " differ"
 }
 

@@ -304,6 +304,9 @@ func (c *Container) differences(ctx context.Context, v *View, have *apicontainer
 		}
 	}
 	hc, hh := have.Config, have.HostConfig
+	if hc == nil || hh == nil {
+		return nil, modules.Failf("the engine says nothing of the options of container %s", c.Name)
+	}
 	if c.Image != "" {
 		img, err := v.find(ctx, fullName(c.Image, ""))
 		if err != nil {
@@ -332,8 +335,8 @@ func (c *Container) differences(ctx context.Context, v *View, have *apicontainer
 	cmp("user", c.User != "", c.User, hc.User)
 	cmp("working_dir", c.WorkingDir != "", c.WorkingDir, hc.WorkingDir)
 	cmp("privileged", c.Privileged, true, hh.Privileged)
-	cmp("capabilities", c.Capabilities != nil, sortedCopy(c.Capabilities), sortedCopy(hh.CapAdd))
-	cmp("cap_drop", c.CapDrop != nil, sortedCopy(c.CapDrop), sortedCopy(hh.CapDrop))
+	cmp("capabilities", c.Capabilities != nil, capabilities(c.Capabilities), capabilities(hh.CapAdd))
+	cmp("cap_drop", c.CapDrop != nil, capabilities(c.CapDrop), capabilities(hh.CapDrop))
 	cmp("devices", c.Devices != nil, host.Devices, hh.Devices)
 	cmp("security_opts", c.SecurityOpts != nil, sortedCopy(c.SecurityOpts), sortedCopy(hh.SecurityOpt))
 	cmp("dns_servers", c.DNSServers != nil, c.DNSServers, hh.DNS)
@@ -380,6 +383,19 @@ func (c *Container) networkDifferences(have *apicontainer.InspectResponse) []dif
 		}
 	}
 	return diffs
+}
+
+// capabilities writes capabilities as the engine keeps them: NET_ADMIN is CAP_NET_ADMIN.
+func capabilities(list []string) []string {
+	out := make([]string, len(list))
+	for i, name := range list {
+		if name = strings.ToUpper(name); name != "ALL" && !strings.HasPrefix(name, "CAP_") {
+			name = "CAP_" + name
+		}
+		out[i] = name
+	}
+	slices.Sort(out)
+	return out
 }
 
 // binds gives every bind its access mode.

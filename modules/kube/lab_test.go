@@ -36,6 +36,7 @@ type lab struct {
 	t          *testing.T
 	folder, ns string
 	kubeconfig string
+	ca         string // CABUNDLE in args
 	world      *World
 	files      map[string]string // of the playbook
 	admin      *Cluster
@@ -144,7 +145,7 @@ func (d did) text() string {
 func (l *lab) run(o modules.Options, module, args string) did {
 	l.t.Helper()
 	var given map[string]any
-	if err := yaml.Unmarshal([]byte(strings.ReplaceAll(args, "NS", l.ns)), &given); err != nil {
+	if err := yaml.Unmarshal([]byte(strings.NewReplacer("NS", l.ns, "CABUNDLE", l.ca).Replace(args)), &given); err != nil {
 		l.t.Fatalf("%v in\n%s", err, args)
 	}
 	given["kubeconfig"] = l.kubeconfig
@@ -301,3 +302,5 @@ func put(url, kind string, body []byte) error {
 	}
 	return nil
 }
+
+func optionsOf(check bool) modules.Options { return modules.Options{Check: check, Diff: true} }
