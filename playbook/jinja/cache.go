@@ -22,8 +22,17 @@ const (
 
 type cacheKey struct {
 	src  string
-	expr bool
+	kind sourceKind
 }
+
+// A sourceKind is what a source is compiled as.
+type sourceKind uint8
+
+const (
+	templateSource sourceKind = iota
+	exprSource
+	filledSource
+)
 
 type cacheShard struct {
 	mu         sync.RWMutex

@@ -27,7 +27,7 @@ func TestCacheKeepsWhatIsUsed(t *testing.T) {
 	c := newCache()
 	compiled := 0
 	hot := func() {
-		p, err := c.get(cacheKey{src: "hot", expr: true}, func() (*program, error) {
+		p, err := c.get(cacheKey{src: "hot", kind: exprSource}, func() (*program, error) {
 			compiled++
 			return &program{slots: 42}, nil
 		})
@@ -67,7 +67,7 @@ func TestLiterals(t *testing.T) {
 		}
 	}
 	for s, want := range map[string]string{
-		`a\tb\n`: "a\tb\n", `\x41\u00e9\U0001F600`: "Aé😀", `\101\0`: "A\x00", `\q\d`: `\q\d`, "a\\\nb": "ab", `\udcff`: "\xff", `\'\"\\`: `'"\`,
+		`a\tb\n`: "a\tb\n", `\x41\u00e9\U0001F600`: "Aé😀", `\101\0`: "A\x00", `\q\d`: `\q\d`, "a\\\nb": "ab", `\udcff`: "\xff", `a\N{bullet}b`: "a•b", `\'\"\\`: `'"\`,
 	} {
 		if got, msg := unescape(s); got != want || msg != "" {
 			t.Errorf("unescape(%q) = %q %s, want %q", s, got, msg, want)
@@ -75,7 +75,7 @@ func TestLiterals(t *testing.T) {
 	}
 	for s, want := range map[string]string{
 		`\x4`: `truncated \xXX escape`, `\u12`: `truncated \uXXXX escape`, `\xzz`: `truncated \xXX escape`,
-		`\U00110000`: "illegal Unicode character", `\N{BULLET}`: `\N{…} escapes are not supported, write the character or \u`,
+		`\U00110000`: "illegal Unicode character", `\N{NOPE}`: "unknown Unicode character name", `\N`: `malformed \N character escape`,
 	} {
 		if _, msg := unescape(s); msg != want {
 			t.Errorf("unescape(%q): %q, want %q", s, msg, want)

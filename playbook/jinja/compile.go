@@ -33,6 +33,7 @@ type program struct {
 	// retains is set when values may hold on to the evaluation: a call's does.
 	retains        bool
 	filters, tests []Ref
+	judged         []int // the values of a filled expression whose truth is asked for
 }
 
 // An escapeMode is whether printed values are escaped where a node stands.

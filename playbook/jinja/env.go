@@ -167,7 +167,7 @@ func (e *Env) IsTemplate(src string) bool {
 
 // Expr compiles an expression, without delimiters.
 func (e *Env) Expr(src string) (*Expr, error) {
-	p, err := e.cache.get(cacheKey{src, true}, func() (*program, error) {
+	p, err := e.cache.get(cacheKey{src, exprSource}, func() (*program, error) {
 		n, err := parseExpression(e.syn, src)
 		if err != nil {
 			return nil, err
@@ -182,7 +182,7 @@ func (e *Env) Expr(src string) (*Expr, error) {
 
 // Template compiles a template. name stands in errors and is what the loader is told.
 func (e *Env) Template(name, src string) (*Template, error) {
-	p, err := e.cache.get(cacheKey{src, false}, func() (*program, error) {
+	p, err := e.cache.get(cacheKey{src, templateSource}, func() (*program, error) {
 		t, err := parseTemplate(e.syn, src)
 		if err != nil {
 			return nil, err

@@ -73,6 +73,8 @@ type lexer struct {
 	found []int
 	// bare is set for a lone expression, which has no delimiters.
 	bare bool
+	// filled is set for an expression in pieces: every hole in src is a value.
+	filled bool
 
 	mark  int // an offset whose place is known
 	place value.Place
@@ -413,6 +415,10 @@ func (l *lexer) tag() (token, bool, error) {
 		if t, ok, err := l.str(); ok || err != nil {
 			return t, true, err
 		}
+	case l.filled && rest[0] == hole[0]:
+		t := token{kind: tokValue, at: l.at(l.pos), node: l.holeNode(l.pos)}
+		l.pos += len(hole)
+		return t, true, nil
 	default:
 		if k, n := operatorKind(rest); n > 0 {
 			t := token{kind: k, at: l.at(l.pos), val: rest[:n]}

@@ -130,18 +130,27 @@ func (l *lexer) str() (token, bool, error) {
 	// Inside {{ }} of a playbook Ansible doubles every backslash before Jinja2 sees the
 	// string, so that there it neither escapes a character nor the quote.
 	literal := l.syn.EscapeBackslashes && l.state == dirVariable && !l.bare
-	escaped := false
+	escaped, filled := false, false
 	for i := 1; i < len(rest); i++ {
 		switch c := rest[i]; {
+		case l.filled && c == hole[0]:
+			filled = true
 		case c == '\\' && !literal:
 			escaped = true
-			i++
+			if !l.filled || !strings.HasPrefix(rest[i+1:], hole) {
+				i++
+			}
 		case c == quote:
 			t := token{kind: tokString, at: l.at(l.pos), val: rest[1:i]}
 			if l.syn.NewlineSequence != "\n" {
 				t.val = strings.ReplaceAll(t.val, "\n", l.syn.NewlineSequence)
 			}
-			if escaped {
+			if filled {
+				var err error
+				if t.node, err = l.filledString(l.pos+1, t.val); err != nil {
+					return t, false, err
+				}
+			} else if escaped {
 				text, msg := unescape(t.val)
 				if msg != "" {
 					return t, false, l.fail(l.pos, "%s", msg)
@@ -194,7 +203,13 @@ func unescape(s string) (string, string) {
 		case c == 'U':
 			width = 8
 		case c == 'N':
-			return "", `\N{…} escapes are not supported, write the character or \u`
+			text, n, err := value.NameEscape(rest)
+			if err != nil {
+				return "", err.Error()
+			}
+			b.WriteString(text)
+			s = rest[n:]
+			continue
 		default:
 			b.WriteString(s[i : i+2])
 			s = rest

@@ -175,7 +175,10 @@ func (p *parser) primary(ns bool) node {
 		}
 		return &nameExpr{pos: pos{t.at}, name: t.val}
 	case tokString:
-		return &constExpr{pos{t.at}, value.S(p.strings())}
+		return p.strings()
+	case tokValue:
+		p.advance()
+		return t.node
 	case tokInteger, tokFloat:
 		p.advance()
 		v, msg := numberValue(t)
@@ -203,17 +206,36 @@ func (p *parser) primary(ns bool) node {
 }
 
 // strings joins adjacent literals.
-func (p *parser) strings() string {
-	s := p.advance().val
-	if p.tok.kind != tokString {
-		return s
-	}
+func (p *parser) strings() node {
+	t := p.advance()
+	c := &concatExpr{pos: pos{t.at}}
 	var b strings.Builder
-	b.WriteString(s)
-	for p.tok.kind == tokString {
-		b.WriteString(p.advance().val)
+	flush := func() {
+		if b.Len() > 0 {
+			c.items = append(c.items, &constExpr{pos{t.at}, value.S(b.String())})
+			b.Reset()
+		}
 	}
-	return b.String()
+	if p.tok.kind != tokString && t.node == nil {
+		return &constExpr{pos{t.at}, value.S(t.val)}
+	}
+	for {
+		if t.node == nil {
+			b.WriteString(t.val)
+		} else {
+			flush()
+			c.items = append(c.items, t.node)
+		}
+		if p.tok.kind != tokString {
+			break
+		}
+		t = p.advance()
+	}
+	if c.items == nil {
+		return &constExpr{c.pos, value.S(b.String())}
+	}
+	flush()
+	return c
 }
 
 // A tupleRule says what may stand in a tuple without parentheses, and where it ends.

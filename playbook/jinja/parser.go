@@ -40,7 +40,10 @@ func parseTemplate(syn *syntax, src string) (*template, error) {
 
 // parseExpression reads a lone expression, without delimiters.
 func parseExpression(syn *syntax, src string) (node, error) {
-	p := &parser{lex: newLexer(syn, src, true), opts: syn.Options}
+	return parseLone(&parser{lex: newLexer(syn, src, true), opts: syn.Options})
+}
+
+func parseLone(p *parser) (node, error) {
 	p.advance()
 	x := p.expression()
 	if p.err == nil && p.tok.kind != tokEOF {

@@ -42,6 +42,7 @@ const (
 	tokSemicolon
 	tokSub
 	tokTilde
+	tokValue
 )
 
 // kindNames are how Jinja2's messages call the kinds.
@@ -54,7 +55,7 @@ var kindNames = [...]string{
 	tokEq: "==", tokFloordiv: "//", tokGt: ">", tokGteq: ">=", tokLbrace: "{",
 	tokLbracket: "[", tokLparen: "(", tokLt: "<", tokLteq: "<=", tokMod: "%", tokMul: "*",
 	tokNe: "!=", tokPipe: "|", tokPow: "**", tokRbrace: "}", tokRbracket: "]",
-	tokRparen: ")", tokSemicolon: ";", tokSub: "-", tokTilde: "~",
+	tokRparen: ")", tokSemicolon: ";", tokSub: "-", tokTilde: "~", tokValue: "embedded value",
 }
 
 // operatorKind returns the operator at the start of s, the longest one first.
@@ -89,6 +90,7 @@ type token struct {
 	kind kind
 	at   value.Place
 	val  string
+	node node // a value, or a string with values inside
 }
 
 // is says whether the token is the name (Jinja has no reserved words).

@@ -132,7 +132,8 @@ func (p *parser) hex(start, n int) (rune, error) {
 	return rune(v), nil
 }
 
-// charName refuses \N{…}: the table of names is larger than everything else here.
+// charName refuses \N{…}: the table of names is larger than everything else here. Whoever
+// has it expands names beforehand.
 func (p *parser) charName(start int) (rune, error) {
 	if !p.accept('{') {
 		return 0, p.err(0, "missing {")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 
 	"orch/playbook/jinja"
 	"orch/playbook/jinja/value"
@@ -54,83 +53,42 @@ func (e *Engine) all(ctx context.Context, conds []value.Value, s Scope) (value.V
 }
 
 // condition evaluates an author's condition. One that is a template is rendered first,
-// and what it yields is evaluated again if an author wrote that.
+// and what an author wrote of the result is evaluated.
 func (e *Engine) condition(ctx context.Context, c value.Str, s Scope) (value.Value, error) {
 	if !mayBeTemplate(c.S) {
 		return e.test(ctx, c, c, s)
 	}
 	e.warn(source.Diagnostic{Pos: posOf(c.From), Len: len(c.S), Msg: fmt.Sprintf(
 		"conditional statements should not include jinja2 templating delimiters such as {{ }} or {%% %%}. Found: %s", c.S)})
-	v, err := e.renderCondition(ctx, c, s)
-	if err != nil {
+	em, v, err := e.render(ctx, c, s)
+	switch {
+	case err != nil:
 		return nil, inCondition(err, c)
+	case em == nil:
+		return e.single(ctx, v, c, s)
+	case len(em.values) > 0:
+		return e.testEmbedding(ctx, em, c, s)
+	case em.pieces[0] == "":
+		return value.Bool(false), nil
 	}
-	switch again := v.(type) {
-	case value.Bool, value.Unknown:
-		return again, nil
-	case value.Str:
-		switch {
-		case again.S == "":
-			return value.Bool(false), nil
-		case again.From != nil:
-			return e.test(ctx, again, c, s)
-		}
-		return e.dataCondition(again, c)
-	}
-	return e.boolean(v, c)
+	return e.test(ctx, value.Str{S: em.pieces[0], From: c.From}, c, s)
 }
 
-// renderCondition evaluates the template a condition is. Its result counts as written by
-// the author when every value in it is a number, a boolean or an author's text: such
-// text cannot bring in an expression from elsewhere.
-func (e *Engine) renderCondition(ctx context.Context, c value.Str, s Scope) (value.Value, error) {
-	env, err := e.env(overlay{Overrides: Overrides{TrimBlocks: true}, escape: true, mode: e.opt.Mode, authored: true})
-	if err != nil {
-		return nil, err
-	}
-	tmpl, err := env.Template("", c.S)
-	if err != nil {
-		return nil, err
-	}
-	v, err := tmpl.Native(ctx, s)
-	var foreign *foreignError
-	if errors.As(err, &foreign) {
-		return e.text(ctx, c, s) // data takes part: the result is data too
-	}
-	if err != nil {
-		return nil, wrap(err, c, 0)
-	}
-	if text, ok := v.(value.Str); ok && text.From == nil {
-		text.From = c.From
-		return text, nil
-	}
-	return v, nil
-}
-
-// A foreignError ends the rendering of a condition that data takes part in.
-type foreignError struct{}
-
-// Error implements error.
-func (*foreignError) Error() string { return "data in a condition" }
-
-// harmless is text that means the same whoever wrote it.
-var harmless = regexp.MustCompile(`^(?:[Tt]rue|[Ff]alse|[Nn]one|-?[0-9]+(?:\.[0-9]+)?)$`)
-
-// authoredOnly is the Finalize of conditions that are templates.
-func authoredOnly(m Mode) func(value.Value) (value.Value, error) {
-	return func(v value.Value) (value.Value, error) {
-		switch x := v.(type) {
-		case value.Bool, value.Int, *value.BigInt, value.Float, value.None, value.Unknown:
-			return m.finalize(v)
-		case value.Str:
-			if x.From != nil || harmless.MatchString(x.S) || x.S == "" {
-				return v, nil
-			}
-		case *value.Undefined:
-			return nil, &value.UndefinedError{U: x}
+// single judges what a lone {{ }} yields. An author's string is evaluated again.
+func (e *Engine) single(ctx context.Context, v value.Value, c value.Str, s Scope) (value.Value, error) {
+	text, ok := v.(value.Str)
+	switch {
+	case !ok:
+		return e.boolean(v, c)
+	case text.S == "":
+		return value.Bool(false), nil
+	case text.From != nil || harmless.MatchString(text.S):
+		if text.From == nil {
+			text.From = c.From
 		}
-		return nil, &foreignError{}
+		return e.test(ctx, text, c, s)
 	}
+	return e.dataCondition(text, c)
 }
 
 // test evaluates the expression of a condition; written is the condition as it stands.

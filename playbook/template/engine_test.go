@@ -167,6 +167,113 @@ func TestTrustConditions(t *testing.T) {
 	}
 }
 
+// TestEmbedded: what {{ }} yields inside a condition is a value where it is data, and
+// source only where an author wrote it.
+func TestEmbedded(t *testing.T) {
+	const vars = "n: 5\nword: hello\ncond: n == 5\npath: 'C:\\new'\nattr: upper()"
+	b := newBench(t, template.Options{}, vars, `
+out: hello world
+one: hello
+l: [hello, world]
+apostrophe: it's
+code: n == 5
+closing: "' or n == 5 or '"
+backslash: 'a\nb'
+trailing: 'a\'
+braces: "{{ word }}"
+`)
+	data := func(text, at string) string {
+		return "error: the embedded value '" + text + "', after \"" + at + "\", is data"
+	}
+	for _, c := range []struct{ cond, want string }{
+		{"'hello' in '{{ out }}'", "bool True"},
+		{"'{{ l }}' == \"['hello', 'world']\"", "bool True"},
+		{"'{{ apostrophe }}' == apostrophe", "bool True"},
+		{"'{{ closing }}' == ''", "bool False"},
+		{"'{{ closing }}' == closing", "bool True"},
+		{"'{{ backslash }}' == backslash", "bool True"},
+		{"'{{ path }}' == path", "bool True"},
+		{"'{{ trailing }}' == trailing", "bool True"},
+		{"'\\{{ one }}' == '\\\\hello'", "bool True"},
+		{"'{{ braces }}' == braces", "bool True"},
+		{"'\\'{{ one }}\\'' == \"'hello'\"", "bool True"},
+		{"{{ out }} == 'hello world'", "bool True"},
+		{"'hel' in {{ one }} and n == 5", "bool True"},
+		{"{{ code }} == 'n == 5'", "bool True"},
+		{"{{ l }}[1] == 'world'", "bool True"},
+		{"{{ cond }} and {{ one }} == word", "bool True"},
+		{"word.{{ attr }} == '{{ one }}' | upper", "bool True"},
+		{"{{ code }}", "error: the condition yields the text \"n == 5\", which is data"},
+		{" {{ code }} ", "error: which is data"},
+		{"not {{ code }}", "error: which is data"},
+		{"{{ code }} and true", "error: which is data"},
+		{"({{ one }} == 'x') or ({{ code }})", "error: which is data"},
+		{"true if {{ code }} else true", "error: which is data"},
+		{"n {{ code }}", data("n == 5", "n")},
+		{"word.{{ one }} is defined", data("hello", "word.")},
+		{"wo{{ one }} == 5", data("hello", "wo")},
+		{"n is {{ one }}", data("hello", "n is")},
+		{"n | {{ one }}", data("hello", "n |")},
+		{"'{{ one }}' ==", "error: template error while templating string: unexpected 'end of template'"},
+		{"'{{ one }}' == nope", "error: 'nope' is undefined"},
+		{"'{{ nope }}' == word", "error: 'nope' is undefined"},
+	} {
+		b.truth(at(c.cond), c.want)
+	}
+	_, err := b.engine.Truth(ctx, at("'{{ one }}' == nope"), b)
+	if d := template.Diagnose(err); d.Pos.Line != 10 || d.Pos.Col != 5 {
+		t.Errorf("an error in pieces stands at %v", d.Pos)
+	}
+	if w := b.warnings[0]; !strings.Contains(w.Msg, "should not include jinja2 templating delimiters such as {{ }} or {% %}. Found: 'hello' in '{{ out }}'") {
+		t.Errorf("the warning is %q", w.Msg)
+	}
+}
+
+// TestEmbeddedDoesNotFire: code in data is not run, in whatever place of a condition the
+// data is embedded; the twin in an author's file is where 2.18 reads it as code.
+func TestEmbeddedDoesNotFire(t *testing.T) {
+	fired := 0
+	o := template.Options{Lookups: map[string]template.Lookup{"fire": {Run: func(*template.LookupCall) ([]value.Value, error) {
+		fired++
+		return []value.Value{value.S("fired")}, nil
+	}}}}
+	for _, c := range []struct {
+		cond, payload string
+		twin          bool // fires when the payload is an author's
+	}{
+		{"{{ x }}", "lookup('fire') == 'fired'", true},
+		{"not {{ x }}", "lookup('fire') == 'fired'", true},
+		{"{{ x }} == 'fired'", "lookup('fire')", true},
+		{"true and {{ x }} == 'fired'", "lookup('fire')", true},
+		{"{% if true %}{{ x }}{% endif %} == 'fired'", "lookup('fire')", true},
+		{"{% for i in [x] %}{{ i }}{% endfor %} == 'fired'", "lookup('fire')", true},
+		{"'{{ x }}' == ''", "' or lookup('fire') or '", false},
+		{"\"{{ x }}\" == ''", "\" or lookup('fire') or \"", false},
+		{"'{{ x }}{{ x }}' == ''", "' ~ lookup('fire') ~ '", false},
+		{"{{ [x] }} == []", "'] + [lookup('fire')] + ['", false},
+		{"{{ x | upper | lower }} == 'fired'", "lookup('fire')", false},
+		{"{% set y %}{{ x }}{% endset %}{{ y }} == 'fired'", "lookup('fire')", false},
+		{"{{ x }} == 'fired'", "{{ lookup('fire') }}", true},
+		{"'{{ x }}' == 'fired'", "{{ lookup('fire') }}", true},
+	} {
+		vars := value.NewDict(0)
+		_ = vars.Set(value.S("x"), value.S(c.payload))
+		b := newBench(t, o, "", "")
+		b.data = vars
+		fired = 0
+		v, err := b.engine.Truth(ctx, at(c.cond), b)
+		if fired > 0 || v == value.Value(value.Bool(true)) {
+			t.Errorf("%s with %s: fired %d times, %v, %v", c.cond, c.payload, fired, v, err)
+		}
+		vars = value.NewDict(0)
+		_ = vars.Set(value.S("x"), at(c.payload))
+		b.data, b.vars = value.NewDict(0), vars
+		if _, err = b.engine.Truth(ctx, at(c.cond), b); c.twin != (fired > 0) {
+			t.Errorf("%s with an author's %s: fired %d times, %v", c.cond, c.payload, fired, err)
+		}
+	}
+}
+
 func TestTruth(t *testing.T) {
 	b := newBench(t, template.Options{}, "n: 5\nl: [1]\ns: text", "")
 	b.truth(value.Bool(true), "bool True")

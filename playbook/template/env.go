@@ -30,10 +30,10 @@ type Overrides struct {
 // An overlay is all that tells one environment of an Engine from another.
 type overlay struct {
 	Overrides
-	escape   bool // double backslashes in strings of {{ }}
-	text     bool // what is printed stays text (template files)
-	authored bool // refuse to print data (conditions that are templates)
-	mode     Mode
+	escape bool // double backslashes in strings of {{ }}
+	text   bool // what is printed stays text (template files)
+	embeds bool // tell what is printed from the text around it (conditions)
+	mode   Mode
 }
 
 // environment prepares what all environments share.
@@ -115,8 +115,8 @@ func (e *Engine) env(o overlay) (*jinja.Env, error) {
 	if o.text {
 		opt.Finalize, opt.Concat = Classic.finalize, concatText
 	}
-	if o.authored {
-		opt.Finalize = authoredOnly(o.mode)
+	if o.embeds {
+		opt.Finalize, opt.Concat = markPrinted(o.mode), joinPrinted
 	}
 	env, err := jinja.New(opt)
 	if err != nil {

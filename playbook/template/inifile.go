@@ -5,7 +5,7 @@ import (
 	"strings"
 
 	"orch/playbook/jinja/value"
-	"orch/playbook/pyre"
+	"orch/playbook/template/filter"
 )
 
 // An iniFile is what Python's ConfigParser reads: sections of options, values that go on
@@ -181,7 +181,7 @@ func (f *iniFile) expand(s *iniSection, name, text string, depth int) (string, e
 
 // matching returns the values of all options whose name matches a regular expression.
 func (f *iniFile) matching(s *iniSection, pattern string) ([]value.Value, error) {
-	re, err := pyre.Compile(pattern, 0)
+	re, err := filter.Regexp(pattern, 0)
 	if err != nil {
 		return nil, lookupErrorf("ini: %w", err)
 	}

@@ -20,6 +20,7 @@ import (
 
 	"orch/playbook/jinja/value"
 	"orch/playbook/pyre"
+	"orch/playbook/template/filter"
 )
 
 // The lookups that read files of the controller.
@@ -470,7 +471,7 @@ func runFiletree(c *LookupCall) ([]value.Value, error) {
 	}
 	var exclude *pyre.Regexp
 	if pattern := c.Text("exclude"); pattern != "" {
-		if exclude, err = pyre.Compile(pattern, 0); err != nil {
+		if exclude, err = filter.Regexp(pattern, 0); err != nil {
 			return nil, optionErrorf("filetree: exclude: %s", err)
 		}
 	}

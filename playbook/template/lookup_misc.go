@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"orch/playbook/jinja/value"
-	"orch/playbook/pyre"
+	"orch/playbook/template/filter"
 )
 
 // The lookups that ask the controller and the variables.
@@ -101,7 +101,7 @@ func runVarnames(c *LookupCall) ([]value.Value, error) {
 	var out []value.Value
 	names := c.scope.Names()
 	for _, term := range terms {
-		re, err := pyre.Compile(term, 0)
+		re, err := filter.Regexp(term, 0)
 		if err != nil {
 			return nil, lookupErrorf("unable to use %q as a search parameter: %w", term, err)
 		}

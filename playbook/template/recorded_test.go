@@ -174,9 +174,28 @@ var differences = map[string]string{
 	"{{ [d.keys()] }}":                                 "a view in a list becomes a list in native mode",
 	"{{ [range(2)] }}":                                 "a range in a list becomes a list in native mode",
 	"{{ lookup('template', 'list.j2') | type_debug }}": "the text's class is Ansible's own affair",
+	"'{{ l }}' == \"['hello', 'world']\"":              quotes,
+	"'{{ apostrophe }}' == word":                       quotes,
+	"'{{ backslash }}' == backslash":                   quotes,
+	"'{{ path }}' == path":                             quotes,
+	"'{{ quoted_code }}' == ''":                        quotes,
+	"{{ out }} == 'hello world'":                       operand,
+	"{{ one }} == 'hello'":                             operand,
+	"'hel' in {{ one }}":                               operand,
+	"{{ lookup_code }} == 'hello'":                     operand,
+	"{{ code }}":                                       "data is never an expression",
+	"not {{ code }}":                                   "data is never an expression",
+	"{{ code }} and true":                              "data is never an expression",
+	"word.{{ one }} is defined":                        "data is never a name",
 	"n == 5 if t else false":                           "a conditional expression needs no parentheses",
 	"(n == 5) if t else false":                         "a conditional expression needs no parentheses",
 }
+
+// TestEmbedded shows what orch makes of the differences.
+const (
+	quotes  = "inside quotes data is text, whatever it looks like"
+	operand = "data that is an operand is a value"
+)
 
 func (r recording) known() bool {
 	source, _ := r.Source.(string)

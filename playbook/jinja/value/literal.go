@@ -513,7 +513,11 @@ func escape(s string, at int, bytes bool) (string, int, error) {
 		return s[:2], 2, nil
 	}
 	if c == 'N' {
-		return "", 0, valueErr(`escape \N at position %d is not supported`, at)
+		text, n, err := NameEscape(s[2:])
+		if err != nil {
+			return "", 0, valueErr("(unicode error) %s at position %d", err, at)
+		}
+		return text, 2 + n, nil
 	}
 	if len(s) < 2+size {
 		return "", 0, truncated(c, at, bytes)

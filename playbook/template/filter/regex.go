@@ -54,11 +54,20 @@ func compileRegex(v value.Value, ignorecase, multiline bool) (*pyre.Regexp, erro
 	if multiline {
 		flags |= pyre.Multiline
 	}
-	re, err := pyre.Compile(pattern, flags)
+	re, err := Regexp(pattern, flags)
 	if err != nil {
 		return nil, fmt.Errorf("invalid regular expression '%s': %w", pattern, err)
 	}
 	return re, nil
+}
+
+// Regexp compiles a pattern of an author, with \N{…} for characters by name.
+func Regexp(pattern string, flags pyre.Flags) (*pyre.Regexp, error) {
+	expanded, err := value.ExpandNames(pattern)
+	if err != nil {
+		return nil, err
+	}
+	return pyre.Compile(expanded, flags)
 }
 
 func regexReplace(c *call) (value.Value, error) {
