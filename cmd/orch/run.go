@@ -310,6 +310,7 @@ func (j *job) config(cmd *cobra.Command, sink run.Sink) (run.Config, error) {
 			MissingHandlerWarns: !s.Bool("ERROR_ON_MISSING_HANDLER"), NoMatch: s.Str("HOST_PATTERN_MISMATCH"),
 			HashMerge: s.Str("DEFAULT_HASH_BEHAVIOUR") == "merge", MaxDiff: s.Int("MAX_FILE_SIZE_FOR_DIFF"),
 			PollInterval: s.Int("DEFAULT_POLL_INTERVAL"), AsyncDir: s.Str("async_dir"),
+			Debugger: s.Bool("ENABLE_TASK_DEBUGGER"), DebugIgnored: !s.Bool("TASK_DEBUGGER_IGNORE_ERRORS"),
 			Defaults: defaults, Become: s.Bool("DEFAULT_BECOME"), Verify: f.verify,
 		},
 	}

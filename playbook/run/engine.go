@@ -111,13 +111,19 @@ func (e *engine) watch(finished <-chan struct{}) {
 	case <-e.cfg.Stop:
 	case <-e.ctx.Done():
 	}
-	e.stopping.Store(true)
-	close(e.stopped)
+	e.halt()
 	select {
 	case <-finished:
 	case <-e.ctx.Done():
 	case <-time.After(e.cfg.Grace):
 		e.cancel()
+	}
+}
+
+// halt lets no new task begin.
+func (e *engine) halt() {
+	if !e.stopping.Swap(true) {
+		close(e.stopped)
 	}
 }
 

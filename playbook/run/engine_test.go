@@ -129,24 +129,80 @@ func TestCancelEndsAtOnce(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
-	f := project(t, "w1\n", `
-- hosts: all
-  tasks:
-    - block:
-        - debug: {msg: hi}
-          debugger: always
-`)
+	f := newFixture(t, []txtar.File{
+		{Name: "hosts", Data: []byte("w1\n")},
+		{Name: "site.yml", Data: []byte("- hosts: all\n  tasks:\n    - command: echo x\n    - block:\n        - wants:\n")},
+		{Name: "library/wants.py", Data: []byte("#!/usr/bin/python\nimport ansible.module_utils.basic\n")},
+	}, nil)
 	done, err := f.run()
-	if err == nil {
-		t.Fatal("the run was not refused")
-	}
-	for _, want := range []string{"debugger is not supported yet"} {
-		if !strings.Contains(err.Error(), want) {
-			t.Errorf("the error does not say %q:\n%v", want, err)
-		}
+	if err == nil || !strings.Contains(err.Error(), `module "wants" is the Python program`) {
+		t.Fatalf("the run was not refused: %v", err)
 	}
 	if len(f.log.events) > 0 || ExitCode(done, err, false) != ExitInput {
 		t.Errorf("something was touched; exit %d", ExitCode(done, err, false))
+	}
+}
+
+// TestDebugger types at the task debugger.
+func TestDebugger(t *testing.T) {
+	for name, c := range map[string]struct {
+		site  string
+		typed []string
+		want  []string // of events
+		seen  []string // at the prompt
+		not   string
+	}{
+		"arguments are changed and the task done again": {
+			site:  "    - fail: {msg: \"no {{ x }}\"}\n      debugger: on_failed\n      vars: {x: 1}\n    - debug: {msg: after}\n",
+			typed: []string{"p task.args", "p result._result.msg", "u", "p task.args['msg']", "task_vars['x'] = 5", "task.args['msg'] = 'now {{ x }}'", "r", "c"},
+			want:  []string{"no 1", "now 5"},
+			seen:  []string{"[w1] TASK: fail (debug)> ", "{'msg': 'no {{ x }}'}\n", "'no 1'\n"},
+			not:   "after",
+		},
+		"on_failed is passed by success": {
+			site: "    - debug: {msg: fine}\n      debugger: on_failed\n", want: []string{"ok w1 | fine"},
+		},
+		"always, and what is wrong is said": {
+			site:  "    - debug: {msg: fine}\n      debugger: always\n    - debug: {msg: after}\n",
+			typed: []string{"p nothing", "help", "help r", "1 +", "", "continue"},
+			want:  []string{"fine", "after"},
+			seen:  []string{"***NameError:", "Documented commands", "Do the task again", "***SyntaxError:"},
+		},
+		"nobody is there": {
+			site: "    - fail:\n      debugger: on_failed\n    - debug: {msg: after}\n", want: []string{"User interrupted execution"}, not: "after",
+		},
+		"never wins over the strategy": {
+			site: "    - fail:\n      debugger: never\n      ignore_errors: true\n    - debug: {msg: after}\n", want: []string{"after"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			strategy := "linear"
+			if strings.Contains(name, "strategy") {
+				strategy = "debug"
+			}
+			f := project(t, "w1\n", "- hosts: all\n  gather_facts: false\n  tasks:\n"+c.site, "strategy="+strategy)
+			p := &fakePrompt{answers: c.typed}
+			f.cfg.Prompt = p
+			done, err := f.run()
+			must(t, err)
+			text := f.log.text(done, err)
+			for _, want := range c.want {
+				if !strings.Contains(text, want) {
+					t.Errorf("the events do not say %q:\n%s", want, text)
+				}
+			}
+			for _, want := range c.seen {
+				if !strings.Contains(p.seen, want) {
+					t.Errorf("the prompt does not say %q:\n%s", want, p.seen)
+				}
+			}
+			if c.not != "" && strings.Contains(text, c.not) {
+				t.Errorf("the events say %q:\n%s", c.not, text)
+			}
+			if len(p.answers) > 0 {
+				t.Errorf("%q was not read", p.answers)
+			}
+		})
 	}
 }
 
@@ -266,9 +322,13 @@ func TestPrompts(t *testing.T) {
 	}
 }
 
-type fakePrompt struct{ answers []string }
+type fakePrompt struct {
+	answers []string
+	seen    string
+}
 
-func (p *fakePrompt) Ask(context.Context, string, bool) (string, error) {
+func (p *fakePrompt) Ask(_ context.Context, prompt string, _ bool) (string, error) {
+	p.seen += prompt
 	if len(p.answers) == 0 {
 		return "", errors.New("nobody answers")
 	}

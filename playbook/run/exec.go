@@ -26,6 +26,8 @@ type work struct {
 	top []value.Named // the variables of a loop's turn
 	// reach are connection variables nobody set, with the values they come to.
 	reach []value.Named
+	// given are variables the debugger set.
+	given []value.Named
 	// past is what the task came to on the host in the run that is resumed.
 	past *Record
 	// quiet keeps events back: what is done again has been reported before.
@@ -53,6 +55,7 @@ type outcome struct {
 	facts                                  *facts
 	include                                *include
 	rescued, past                          bool // past: taken from the run that is resumed
+	shown                                  bool // views know of it: the debugger stopped at it
 	elsewhere                              bool // its facts are another host's
 	attempts                               int
 	duration                               time.Duration
@@ -73,7 +76,7 @@ func (w *work) perform() *outcome {
 
 func (w *work) loopOrOne() *outcome {
 	scope := w.t.vars.Eval(w.ctx, w.h.vars)
-	if w.reach = w.reached(scope); w.reach != nil {
+	if w.reach = append(w.reached(scope), w.given...); w.reach != nil {
 		scope = w.t.vars.Eval(w.ctx, w.h.vars, w.reach...)
 	}
 	if !w.t.loops() {

@@ -122,8 +122,8 @@ func (f *freeHost) do(t *task) bool {
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.process(w, o, false)
-	if err := b.includeAll(t, []done{{w, o}}); err != nil && b.err == nil {
+	d := b.take(w, o, false)
+	if err := b.includeAll(t, []done{d}); err != nil && b.err == nil {
 		b.err = err
 	}
 	return b.err == nil

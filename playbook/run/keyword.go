@@ -24,7 +24,7 @@ type keywords struct {
 	connection, port, remoteUser                                     field
 	become, becomeMethod, becomeUser, becomeFlags, becomeExe         field
 	noLog, runOnce, ignoreErrors, ignoreUnreachable, checkMode, diff field
-	anyErrorsFatal, throttle, timeout                                field
+	anyErrorsFatal, throttle, timeout, debugger                      field
 	delegateTo, delegateFacts                                        field
 }
 
@@ -188,6 +188,7 @@ func resolve(t *playbook.Task, play *playbook.Play) *keywords {
 	k.anyErrorsFatal = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.AnyErrorsFatal })
 	k.throttle = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.Throttle })
 	k.timeout = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.Timeout })
+	k.debugger = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.Debugger })
 	k.delegateTo = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.DelegateTo })
 	k.delegateFacts = pick(func(k *playbook.Keywords) *playbook.Scalar { return k.DelegateFacts })
 	for _, kw := range ks {

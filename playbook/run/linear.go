@@ -180,9 +180,7 @@ func (b *batch) perform(works []*work, throttle int, once bool) []done {
 			if e.interrupted() {
 				break
 			}
-			o := w.do()
-			b.process(w, o, once)
-			all = append(all, done{w, o})
+			all = append(all, b.take(w, w.do(), once))
 		}
 		return all
 	}
@@ -208,8 +206,7 @@ func (b *batch) perform(works []*work, throttle int, once bool) []done {
 		close(results)
 	}()
 	for d := range results {
-		b.process(d.w, d.o, once)
-		all = append(all, d)
+		all = append(all, b.take(d.w, d.o, once))
 	}
 	return all
 }

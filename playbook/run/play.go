@@ -26,6 +26,7 @@ type play struct {
 	name     string
 	number   string // playbook and play, from 1: "1.2"
 	strategy string
+	debug    bool                // the debugger stops at failures
 	hosts    []*inventory.Host   // all its hosts, in order
 	roles    map[string]*roleRun // by Role.Key
 	roleUses map[*playbook.Role]*roleRun
@@ -154,10 +155,13 @@ func (p *play) setup() error {
 	} else if ok {
 		p.strategy = strings.TrimPrefix(s, builtin)
 	}
+	p.debug = e.cfg.Debugger
 	switch p.strategy {
 	case "linear", "free", "host_pinned":
+	case "debug":
+		p.strategy, p.debug = "linear", true
 	default:
-		return p.wrong(src.Strategy, fmt.Sprintf("strategy %q is not supported: one of linear, free, host_pinned", p.strategy))
+		return p.wrong(src.Strategy, fmt.Sprintf("strategy %q is not supported: one of linear, free, host_pinned, debug", p.strategy))
 	}
 	p.maxFail = -1
 	if src.MaxFail != nil {

@@ -107,7 +107,7 @@ func (b *batch) process(w *work, o *outcome, once bool) {
 	if !t.isInclude() && t.meta == "" {
 		b.record(w, o) // before the event: what a view has shown is kept
 	}
-	if o.include == nil && !o.past { // an include is done when its file is there
+	if o.include == nil && !o.past && !o.shown { // an include is done when its file is there
 		e.emit(ev)
 	}
 }

@@ -9,23 +9,6 @@ import (
 	"orch/playbook/source"
 )
 
-// A refusal is a keyword that does nothing yet. It is refused by name before anything is
-// touched, never ignored.
-type refusal struct {
-	word string
-	at   func(t *playbook.Task) *playbook.Scalar
-	// harmless says that a value asks for nothing: async: 0, debugger: never.
-	harmless func(v value.Value) bool
-	hint     string
-}
-
-var refusals = []refusal{
-	{
-		word: "debugger", at: func(t *playbook.Task) *playbook.Scalar { return t.Debugger },
-		harmless: func(v value.Value) bool { s, ok := v.(value.Str); return ok && s.S == "never" },
-	},
-}
-
 // reserved are names that mean something in a playbook: a variable of that name is
 // asking for confusion (ansible-core 2.18: vars/reserved.py and the template language's
 // globals).
@@ -60,7 +43,9 @@ func (p *play) warnReserved() {
 	}
 }
 
-// refuse reports every keyword and meta action of the playbooks that is not supported.
+// refuse reports what of the playbooks cannot be run, before anything is touched: modules
+// that are programs of a kind that is not supported, meta actions that do not exist. In
+// files that are included dynamically they are errors when they are reached.
 func (e *engine) refuse() error {
 	var ds source.Diagnostics
 	for _, pb := range e.cfg.Playbooks {
@@ -68,9 +53,6 @@ func (e *engine) refuse() error {
 			lists := [][]playbook.Node{p.PreTasks, p.Tasks, p.PostTasks, p.Handlers}
 			for _, r := range p.Roles {
 				lists = append(lists, []playbook.Node{r.Body}, r.Handlers)
-			}
-			if d := p.Debugger; d != nil {
-				refuse(&ds, &playbook.Task{Keywords: playbook.Keywords{Debugger: d}})
 			}
 			for _, list := range lists {
 				refuseNodes(&ds, list)
@@ -89,9 +71,6 @@ func refuseNodes(ds *source.Diagnostics, list []playbook.Node) {
 			if n == nil {
 				continue
 			}
-			if n.Debugger != nil {
-				refuse(ds, &playbook.Task{Keywords: playbook.Keywords{Debugger: n.Debugger}})
-			}
 			refuseNodes(ds, n.Block)
 			refuseNodes(ds, n.Rescue)
 			refuseNodes(ds, n.Always)
@@ -100,14 +79,6 @@ func refuseNodes(ds *source.Diagnostics, list []playbook.Node) {
 }
 
 func refuse(ds *source.Diagnostics, t *playbook.Task) {
-	for _, r := range refusals {
-		s := r.at(t)
-		if s == nil || r.harmless != nil && r.harmless(s.Val) {
-			continue
-		}
-		d := ds.Errorf(s.Pos, "%s is not supported yet", r.word)
-		d.Hint = r.hint
-	}
 	if t.Executable != "" {
 		if _, _, err := readModule(t); err != nil {
 			*ds = append(*ds, diagnose(err, t.Pos))

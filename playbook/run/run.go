@@ -98,7 +98,10 @@ type Options struct {
 	// 0 is 15. AsyncDir is where async tasks leave their files on a host; "" is
 	// ~/.ansible_async.
 	PollInterval int
-	AsyncDir     string
+	// Debugger stops at failed tasks (enable_task_debugger); DebugIgnored at those too
+	// whose failure is ignored (task_debugger_ignore_errors = false).
+	Debugger, DebugIgnored bool
+	AsyncDir               string
 	// MissingHandlerWarns makes a notified handler that does not exist a warning.
 	MissingHandlerWarns bool
 	// NoMatch says what a play's pattern that matches nothing is: "warning" (""),
