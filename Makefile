@@ -64,8 +64,9 @@ lab-down:
 	testdata/lab/kubernetes/cluster.sh down
 	testdata/lab/lab.sh down
 
-bench: build lab
-	testdata/bench/bench.sh
+# All figures, or some: make bench PART=scale. Only the site needs the lab.
+bench: build $(if $(filter-out start scale jinja weight,$(or $(PART),site)),lab)
+	testdata/bench/bench.sh $(PART)
 
 # Reference pages of modules, filters, tests, lookups and settings.
 docs: build

@@ -4,6 +4,8 @@
 #   lab.sh up       make it or bring it back (idempotent); prints the state folder
 #   lab.sh down     stop and remove everything the lab started
 #   lab.sh reset H  give host H a fresh file system
+#   lab.sh plain N  N further hosts like web1 with fresh file systems, for measuring;
+#                   0 removes them; prints their inventory
 #   lab.sh status
 #
 # The hosts differ on purpose:
@@ -82,7 +84,7 @@ rootfs() {
 }
 
 start() {
-	local h=$1 image=$2
+	local h=$1 image=$2 kind=${3:-host}
 	case $(docker inspect -f '{{.State.Status}} {{.Config.Image}}' "$h" 2>/dev/null || true) in
 	"running $image") return ;;
 	"") ;;
@@ -93,7 +95,7 @@ start() {
 	[ "$h" = web2 ] && extra=(--tmpfs /home:noexec,mode=755)
 	docker run -d --name "$h" --hostname "$h" --network orch-lab --ip "${addr[$h]}" \
 		--cap-add SYS_ADMIN --tmpfs /run --tmpfs /tmp:exec -v /sys/fs/cgroup:/sys/fs/cgroup:ro \
-		"${extra[@]}" --label orch-lab=host "$image" >/dev/null
+		"${extra[@]}" --label "orch-lab=$kind" "$image" >/dev/null
 	setup "$h"
 }
 
@@ -129,7 +131,7 @@ S
 }
 
 wait_ready() {
-	for h in $hosts; do
+	for h in "$@"; do
 		for i in $(seq 120); do
 			case $(docker exec "$h" systemctl is-system-running 2>/dev/null || true) in running | degraded) break ;; esac
 			[ "$i" = 120 ] && die "$h: systemd did not come up: $(docker logs "$h" 2>&1 | tail -n 5)"
@@ -137,13 +139,18 @@ wait_ready() {
 		done
 		setup "$h"
 	done
-	: >"$state/known_hosts.new"
-	for h in $hosts; do
+}
+
+# known_hosts FILE HOST... writes the hosts' keys.
+known_hosts() {
+	local file=$1 h k; shift
+	: >"$file.new"
+	for h in "$@"; do
 		for k in $(docker exec "$h" sh -c 'cat /etc/ssh/ssh_host_ed25519_key.pub /etc/ssh/ssh_host_ecdsa_key.pub /etc/ssh/ssh_host_rsa_key.pub' | awk '{print $1","$2}'); do
-			echo "${addr[$h]} ${k/,/ }" >>"$state/known_hosts.new"
+			echo "${addr[$h]} ${k/,/ }" >>"$file.new"
 		done
 	done
-	mv "$state/known_hosts.new" "$state/known_hosts"
+	mv "$file.new" "$file"
 }
 
 inventory() {
@@ -174,10 +181,36 @@ up() {
 	bare=$(rootfs bookworm ",csh")
 	new=$(rootfs trixie ",python3")
 	start web1 "$plain"; start web2 "$plain"; start db1 "$bare"; start app1 "$plain"; start new1 "$new"
-	wait_ready
+	wait_ready $hosts
+	known_hosts "$state/known_hosts" $hosts
 	inventory
 	say "five hosts are up; inventory: $state/hosts.ini"
 	echo "$state"
+}
+
+# plain COUNT replaces the hosts for measuring by COUNT fresh ones.
+plain() {
+	local n=$1 i names="" image
+	[ -f "$state/hosts.ini" ] || die "the lab is down: lab.sh up"
+	docker ps -aq --filter label=orch-lab=plain | xargs -r docker rm -f >/dev/null
+	rm -f "$state/plain.ini" "$state/plain_known_hosts"
+	[ "$n" -gt 0 ] || return 0
+	image=$(docker inspect -f '{{.Config.Image}}' web1)
+	for i in $(seq "$n"); do
+		addr[plain$i]=172.30.77.$((100 + i)) names="$names plain$i"
+		start "plain$i" "$image" plain
+	done
+	wait_ready $names
+	known_hosts "$state/plain_known_hosts" $names
+	{
+		echo "[plain]"
+		for i in $names; do echo "$i ansible_host=${addr[$i]}"; done
+		echo "[plain:vars]"
+		echo "ansible_user=root"
+		echo "ansible_ssh_private_key_file=$state/id_ed25519"
+		echo "ansible_ssh_common_args='-o UserKnownHostsFile=$state/plain_known_hosts'"
+	} >"$state/plain.ini"
+	echo "$state/plain.ini"
 }
 
 down() {
@@ -191,13 +224,14 @@ down() {
 		rm -f "$state/dockerd.pid"
 	fi
 	ip route del unreachable "$subnet" metric 9999 2>/dev/null || true
-	rm -rf "$state/hosts.ini" "$state/known_hosts" "$state/addr"
+	rm -rf "$state/hosts.ini" "$state/known_hosts" "$state/plain.ini" "$state/plain_known_hosts" "$state/addr"
 }
 
 case ${1:-} in
 up) up ;;
 down) down ;;
-reset) h=${2:?host}; image=$(docker inspect -f '{{.Config.Image}}' "$h"); docker rm -f "$h" >/dev/null; start "$h" "$image"; wait_ready; inventory ;;
+reset) h=${2:?host}; image=$(docker inspect -f '{{.Config.Image}}' "$h"); docker rm -f "$h" >/dev/null; start "$h" "$image"; wait_ready "$h"; known_hosts "$state/known_hosts" $hosts; inventory ;;
+plain) plain "${2:?how many}" ;;
 status) docker ps --filter label=orch-lab --format '{{.Names}}\t{{.Status}}' ;;
-*) echo "usage: lab.sh up | down | reset HOST | status" >&2; exit 64 ;;
+*) echo "usage: lab.sh up | down | reset HOST | plain N | status" >&2; exit 64 ;;
 esac

@@ -54,3 +54,12 @@ func Helper(arch string) (sum string, open func() (io.ReadCloser, error), err er
 	})
 	return h.sum, open, h.err
 }
+
+// Size is the compressed size of the helper for a Go architecture.
+func Size(arch string) (int64, error) {
+	packed, err := files.ReadFile("orch-helper-linux-" + arch + ".gz")
+	if err != nil {
+		return 0, fmt.Errorf("no helper for %s: %w", arch, err)
+	}
+	return int64(len(packed)), nil
+}
