@@ -14,7 +14,7 @@ import (
 // The playbooks of scale: one light task, and as many more as tell what a task costs.
 const (
 	connectPlay = "- hosts: all\n  gather_facts: false\n  tasks:\n    - ansible.builtin.ping:\n"
-	lightTask   = "    - ansible.builtin.stat: {path: /etc/hostname}\n"
+	lightTask   = "    - ansible.builtin.file: {path: /etc, state: directory}\n"
 	lightTasks  = 20
 )
 

@@ -11,6 +11,7 @@ import (
 
 	"golang.org/x/crypto/ssh"
 	"golang.org/x/crypto/ssh/agent"
+	"golang.org/x/sync/errgroup"
 
 	"orch/transport"
 )
@@ -44,6 +45,7 @@ type process struct {
 	ctx     context.Context
 	session *ssh.Session
 	launch  *transport.Launch
+	output  errgroup.Group // reads what the command says
 	done    chan struct{}
 	exit    int
 	err     error
@@ -63,8 +65,15 @@ func (p *process) start(l *link, tty bool) error {
 			return fmt.Errorf("%s: the host gives no terminal: %w", p.conn, err)
 		}
 	}
-	s.Stdout, s.Stderr = p.launch.Stdout, p.launch.Stderr
 	stdin, err := s.StdinPipe()
+	if err != nil {
+		return p.conn.lost(err, false)
+	}
+	stdout, err := s.StdoutPipe()
+	if err != nil {
+		return p.conn.lost(err, false)
+	}
+	stderr, err := s.StderrPipe()
 	if err != nil {
 		return p.conn.lost(err, false)
 	}
@@ -77,12 +86,14 @@ func (p *process) start(l *link, tty bool) error {
 	case err != nil:
 		return p.conn.lost(err, true)
 	}
+	p.output.Go(func() error { return pump(p.launch.Stdout, stdout) })
+	p.output.Go(func() error { return pump(p.launch.Stderr, stderr) })
 	if p.launch.Stdin == nil {
 		_ = stdin.Close() // a lost connection shows in Wait
 		return nil
 	}
 	go func() {
-		_, _ = io.Copy(stdin, p.launch.Stdin) // the command may end without reading it all
+		_ = pump(stdin, p.launch.Stdin) // the command may end without reading it all
 		if !tty {
 			_ = stdin.Close()
 		}
@@ -90,9 +101,35 @@ func (p *process) start(l *link, tty bool) error {
 	return nil
 }
 
+// pump copies like io.Copy, whose buffers of 32 KiB would be most of what a connection
+// costs: a helper says a little at a time.
+func pump(w io.Writer, r io.Reader) error {
+	const least, most = 2 << 10, 32 << 10
+	buf := make([]byte, least)
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			if _, err := w.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		case n == len(buf) && n < most:
+			buf = make([]byte, 2*n)
+		}
+	}
+}
+
 // wait collects the end of the command.
 func (p *process) wait(l *link) {
 	err := p.session.Wait()
+	if said := p.output.Wait(); err == nil {
+		err = said
+	}
 	var ended *ssh.ExitError
 	switch {
 	case p.ctx.Err() != nil:

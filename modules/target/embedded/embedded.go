@@ -3,13 +3,13 @@
 package embedded
 
 import (
-	"bytes"
 	"compress/gzip"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync"
 )
 
@@ -28,11 +28,10 @@ var helpers sync.Map // arch → *helper
 // Helper returns the hex sha256 of the helper for a Go architecture and a function that
 // opens it, uncompressed. fs.ErrNotExist says that there is none.
 func Helper(arch string) (sum string, open func() (io.ReadCloser, error), err error) {
-	packed, err := files.ReadFile("orch-helper-linux-" + arch + ".gz")
-	if err != nil {
+	if _, err := fs.Stat(files, name(arch)); err != nil {
 		return "", nil, fmt.Errorf("no helper for %s: %w", arch, err)
 	}
-	open = func() (io.ReadCloser, error) { return gzip.NewReader(bytes.NewReader(packed)) }
+	open = func() (io.ReadCloser, error) { return unpack(arch) }
 	got, _ := helpers.LoadOrStore(arch, &helper{})
 	h, ok := got.(*helper)
 	if !ok {
@@ -40,7 +39,7 @@ func Helper(arch string) (sum string, open func() (io.ReadCloser, error), err er
 	}
 	h.once.Do(func() {
 		// The packer notes the hash in the header, so that it need not be unpacked to be named.
-		r, err := gzip.NewReader(bytes.NewReader(packed))
+		r, err := unpack(arch)
 		if err != nil {
 			h.err = err
 			return
@@ -55,11 +54,23 @@ func Helper(arch string) (sum string, open func() (io.ReadCloser, error), err er
 	return h.sum, open, h.err
 }
 
+func name(arch string) string { return "orch-helper-linux-" + arch + ".gz" }
+
+// unpack reads the helper where it lies: ReadFile would make a copy of megabytes for
+// every host.
+func unpack(arch string) (*gzip.Reader, error) {
+	f, err := files.Open(name(arch))
+	if err != nil {
+		return nil, err
+	}
+	return gzip.NewReader(f)
+}
+
 // Size is the compressed size of the helper for a Go architecture.
 func Size(arch string) (int64, error) {
-	packed, err := files.ReadFile("orch-helper-linux-" + arch + ".gz")
+	st, err := fs.Stat(files, name(arch))
 	if err != nil {
 		return 0, fmt.Errorf("no helper for %s: %w", arch, err)
 	}
-	return int64(len(packed)), nil
+	return st.Size(), nil
 }

@@ -158,6 +158,7 @@ func (c *Client) keep(stream *yamux.Stream) {
 		stream.Close()
 		return
 	}
+	stream.Shrink() // the room of a large answer is not kept for every host
 	c.idle = append(c.idle, stream)
 }
 
