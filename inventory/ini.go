@@ -157,7 +157,7 @@ func (inv *Inventory) declare(g *Group, names []string, port int, vars *value.Di
 		g.add(h)
 		for k, v := range vars.All() {
 			if s, ok := k.(value.Str); ok {
-				h.Vars.SetStr(s.S, v)
+				inv.set(h.Vars, s.S, v)
 			}
 		}
 	}
@@ -187,7 +187,7 @@ func (r *iniReader) variable(n, col int, line string) {
 	}
 	v = strings.TrimSpace(v)
 	origin := r.pos(n, col+strings.Index(line, v))
-	r.group.Vars.SetStr(strings.TrimSpace(k), literal(v, &origin))
+	r.inv.set(r.group.Vars, strings.TrimSpace(k), literal(v, &origin))
 }
 
 // literal reads a value as Python's literal_eval does, else as the string it is. Its

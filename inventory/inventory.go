@@ -58,6 +58,12 @@ type Inventory struct {
 	Failed []Failure
 	Parsed bool
 
+	// merge joins dictionaries that two sources set (hash_behaviour); nil: the later one
+	// counts. replace makes group names valid.
+	merge    func(low, high *value.Dict) *value.Dict
+	replace  bool
+	replaced bool // a name was made valid
+
 	mu     sync.RWMutex
 	hosts  map[string]*Host
 	groups map[string]*Group
@@ -223,7 +229,22 @@ func (inv *Inventory) addHost(name string, port int) *Host {
 	return h
 }
 
+// set sets a variable of a source.
+func (inv *Inventory) set(vars *value.Dict, name string, v value.Value) {
+	if high, ok := v.(*value.Dict); ok && inv.merge != nil {
+		if old, ok := vars.GetStr(name); ok {
+			if low, ok := old.(*value.Dict); ok {
+				v = inv.merge(low, high)
+			}
+		}
+	}
+	vars.SetStr(name, v)
+}
+
 func (inv *Inventory) addGroup(name string) *Group {
+	if inv.replace && invalidName.MatchString(name) {
+		name, inv.replaced = invalidName.ReplaceAllString(name, "_"), true
+	}
 	if g, ok := inv.groups[name]; ok {
 		return g
 	}

@@ -27,8 +27,13 @@ type Options struct {
 	IgnoreExts, IgnorePatterns []string
 	// OpenVault decrypts a vault-encrypted source; nil: there is no password.
 	OpenVault func(text []byte) ([]byte, error)
-	// Names is what TransformGroups is about: "never", "always", "ignore", "silently".
+	// Names says what happens to group names that cannot be variables
+	// (TRANSFORM_INVALID_GROUP_CHARS): "always" and "silently" replace what is wrong by
+	// "_", "never" and "always" warn.
 	Names string
+	// Merge joins dictionaries that two sources set (hash_behaviour = merge); nil: the
+	// later one counts.
+	Merge func(low, high *value.Dict) *value.Dict
 	// ScriptTimeout bounds each call of a script; zero means a minute.
 	ScriptTimeout time.Duration
 	// Evaluator is what the constructed and generator plugins work with; nil: their
@@ -43,6 +48,7 @@ var invalidName = regexp.MustCompile(`[^A-Za-z0-9_]|^[0-9]`)
 // is wrong with one source does not keep the others from being read.
 func Load(ctx context.Context, sources []string, o Options) (*Inventory, source.Diagnostics) {
 	inv := New()
+	inv.merge, inv.replace = o.Merge, o.Names == "always" || o.Names == "silently"
 	l := loader{ctx: ctx, inv: inv, opts: o}
 	for _, src := range sources {
 		inv.Sources = append(inv.Sources, src)
@@ -252,6 +258,12 @@ func (l *loader) checkNames() {
 	if l.opts.Names == "ignore" || l.opts.Names == "silently" {
 		return
 	}
+	if l.inv.replace {
+		if l.inv.replaced {
+			l.diags = append(l.diags, source.Diagnostic{Severity: source.Warning, Rule: "group-name", Msg: "invalid characters in group names, replaced by _"})
+		}
+		return
+	}
 	var bad []string
 	for _, g := range l.inv.names {
 		if invalidName.MatchString(g.Name) {
@@ -260,9 +272,9 @@ func (l *loader) checkNames() {
 	}
 	if len(bad) > 0 {
 		l.diags = append(l.diags, source.Diagnostic{
-			Severity: source.Warning,
-			Msg:      fmt.Sprintf("invalid characters in group names, not replaced: %s", strings.Join(bad, ", ")),
-			Hint:     "use letters, digits and _ only",
+			Severity: source.Warning, Rule: "group-name",
+			Msg:  fmt.Sprintf("invalid characters in group names, not replaced: %s", strings.Join(bad, ", ")),
+			Hint: "use letters, digits and _ only",
 		})
 	}
 }

@@ -242,6 +242,9 @@ func SplitPattern(pattern string) []string {
 				terms = append(terms, SplitPattern(p)...)
 			}
 		}
+		if len(terms) == 0 {
+			return []string{All} // ansible-core 2.18: nothing but commas
+		}
 		return terms
 	}
 	if pattern == "" {
@@ -272,6 +275,9 @@ func ParseLimit(arg string) (Limit, error) {
 		if !ok {
 			l.Terms = append(l.Terms, t)
 			continue
+		}
+		if info, err := os.Stat(name); err == nil && info.IsDir() {
+			return l, fmt.Errorf("limit starting with \"@\" must be a file, not a directory: %s", name)
 		}
 		text, err := os.ReadFile(name)
 		if err != nil {

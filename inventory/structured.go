@@ -161,7 +161,7 @@ func (r *reader) part(g *Group, kind string, part *value.Dict) {
 	for k, v := range part.All() {
 		switch kind {
 		case "vars":
-			g.Vars.SetStr(value.String(k), v)
+			r.inv.set(g.Vars, value.String(k), v)
 		case "children":
 			r.group(g, k, v)
 		case "hosts":
@@ -172,6 +172,10 @@ func (r *reader) part(g *Group, kind string, part *value.Dict) {
 
 func (r *reader) host(g *Group, key, body value.Value) {
 	text := value.String(key)
+	if _, ok := key.(value.Str); !ok {
+		r.errorf(key, "Host pattern %s must be a string. Enclose integers/floats in quotation marks.", text)
+		return
+	}
 	name, port, err := SplitPort(text)
 	var names []string
 	if err == nil {
@@ -228,7 +232,7 @@ func (l *loader) script(path string) error {
 			return err
 		}
 		for k, v := range vars.All() {
-			h.Vars.SetStr(value.String(k), v)
+			l.inv.set(h.Vars, value.String(k), v)
 		}
 	}
 	return r.err()

@@ -34,7 +34,8 @@ func (sc scope) roleEntries(n *source.Node, what string, owner *Role) []*Role {
 		if owner != nil {
 			sc.errorf(n.Pos(), "Expected role dependencies to be a list.")
 		} else {
-			sc.errorf(n.Pos(), "%s must be a list of roles, not %s", what, n.Describe())
+			sc.errorf(n.Pos(), "A malformed role declaration was encountered.").
+				Hint = what + " is a list of roles, not " + n.Describe()
 		}
 		return nil
 	}
@@ -370,7 +371,7 @@ func (sc *scope) validation(r *Role, specs *source.Node) *Task {
 	args.SetStr("argument_spec", options)
 	args.SetStr("provided_arguments", params)
 	args.SetStr("validate_args_context", value.D("type", value.S("role"), "name", value.S(r.Name),
-		"argument_spec_name", value.S(entry), "path", value.S(r.Path)))
+		"argument_spec_name", value.S(entry), "path", value.S(absolute(r.Path))))
 	return &Task{
 		Keywords: Keywords{
 			Name: &Scalar{Pos: spec.Pos(), Val: value.Str{S: name, From: spec.At}},
@@ -410,4 +411,12 @@ func dictOrNil(d *value.Dict) value.Value {
 		return nil
 	}
 	return d
+}
+
+// absolute is a path as messages and results show it.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }

@@ -15,7 +15,16 @@ func (sc scope) nodes(n *source.Node, what string) []Node {
 		return nil
 	}
 	if n.Kind != source.SequenceNode {
-		sc.errorf(n.Pos(), "%s must be a list of tasks, not %s", what, n.Describe())
+		if what == "block" || what == "rescue" || what == "always" {
+			sc.errorf(n.Pos(), "%s must be a list of tasks, not %s", what, n.Describe())
+			return nil
+		}
+		given := n.Describe()
+		if n.Kind == source.ScalarNode {
+			given = n.Text
+		}
+		sc.errorf(n.Pos(), "A malformed block was encountered while loading %s: %s should be a list or None", what, given).
+			Hint = "write a list of tasks, each after a dash"
 		return nil
 	}
 	out := make([]Node, 0, len(n.Items))

@@ -196,18 +196,27 @@ func candidates(from string) []string {
 // in tasks_from, "" for main. It returns "" when there is none.
 func File(role, sub, from string) string {
 	for _, name := range candidates(from) {
-		if path := filepath.Join(role, sub, name); isFile(path) {
+		if path := within(role, sub, name); isFile(path) {
 			return path
 		}
 	}
 	return ""
 }
 
+// within is a name in a role's folder; an absolute one stays what it is, so that Inside
+// can refuse it.
+func within(role, sub, name string) string {
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name)
+	}
+	return filepath.Join(role, sub, name)
+}
+
 // VarsFiles finds the files of a role's vars or defaults: one file, or all those of a
 // folder of that name, to be combined in order.
 func VarsFiles(role, sub, from string) []string {
 	for _, name := range candidates(from) {
-		path := filepath.Join(role, sub, name)
+		path := within(role, sub, name)
 		switch {
 		case isFile(path):
 			return []string{path}

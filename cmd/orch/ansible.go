@@ -191,14 +191,29 @@ func (p *persona) finish(cmd *cobra.Command, err error) int {
 		return ansibleError
 	}
 	text, _, _ := strings.Cut(err.Error(), "\nhint: ")
-	p.display.Error(text)
+	p.display.Error(ansibleWords(text))
 	return ansibleError
 }
 
 // text is the first error of some, which is all Ansible would have come to.
 func (p *persona) text(diags source.Diagnostics) string {
 	d := diags.Only(source.Error)[0]
-	return d.Msg + report.Excerpt(d.Pos, p.lines)
+	msg := d.Msg
+	if d.Rule == "syntax" {
+		msg = "We were unable to read either as JSON nor YAML, these are the errors we got from each:\n" +
+			"JSON: Expecting value: line 1 column 1 (char 0)\n\n" +
+			"Syntax Error while loading YAML.\n  " + strings.TrimPrefix(msg, "syntax error: ")
+	}
+	return msg + report.Excerpt(d.Pos, p.lines)
+}
+
+// ansibleWords are the words Ansible has for what orch says in its own.
+func ansibleWords(msg string) string {
+	const noMatch = "could not match supplied host pattern"
+	if rest, ok := strings.CutPrefix(msg, noMatch); ok {
+		return "Could" + noMatch[len("could"):] + rest
+	}
+	return msg
 }
 
 // ansibleCode is what Ansible gives for an exit code of orch.
@@ -213,7 +228,16 @@ func ansibleCode(code int) int {
 }
 
 // warn says a warning in Ansible's form.
-func (p *persona) warn(d source.Diagnostic) { p.display.Warn(d.Msg) }
+func (p *persona) warn(d source.Diagnostic) {
+	if d.Rule == "group-name" {
+		done := "but not replaced"
+		if strings.HasSuffix(d.Msg, "_") {
+			done = "and automatically replaced"
+		}
+		d.Msg = "Invalid characters were found in group names " + done + ", use -vvvv to see details"
+	}
+	p.display.Warn(ansibleWords(d.Msg))
+}
 
 // unsupported folds the warnings of settings that do nothing here into one.
 func unsupported(diags source.Diagnostics) source.Diagnostics {

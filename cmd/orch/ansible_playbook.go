@@ -9,14 +9,17 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"orch/playbook/settings"
 )
 
 // newAnsiblePlaybook is orch run with the flags of ansible-playbook.
 func newAnsiblePlaybook(p *persona) *cobra.Command {
-	f := &playFlags{output: "ansible"}
+	f := &playFlags{}
 	f.project.as = p
 	cmd := &cobra.Command{
 		Use:   "ansible-playbook [options] playbook.yml [playbook2 ...]",
@@ -28,6 +31,7 @@ func newAnsiblePlaybook(p *persona) *cobra.Command {
 					return err
 				}
 			}
+			f.callback = stdoutCallback
 			return f.runPlaybooks(cmd, paths)
 		},
 	}
@@ -42,6 +46,18 @@ func newAnsiblePlaybook(p *persona) *cobra.Command {
 func inventoryFile(fs *pflag.FlagSet, f *inventoryFlags) {
 	fs.StringArrayVar(&f.sources, "inventory-file", nil, "the same as --inventory")
 	_ = fs.MarkHidden("inventory-file")
+}
+
+// stdoutCallback is the view that stdout_callback names.
+func stdoutCallback(s *settings.Settings) (string, error) {
+	switch name := strings.TrimPrefix(s.Str("DEFAULT_STDOUT_CALLBACK"), "ansible.builtin."); name {
+	case "", "default":
+		return "ansible", nil
+	case "minimal", "oneline":
+		return name, nil
+	default:
+		return "", ansibleFail("Invalid callback for stdout specified: %s", name)
+	}
 }
 
 func isPlaybook(path string) error {
@@ -66,12 +82,19 @@ func newAnsible(p *persona) *cobra.Command {
 		Short: "Define and run a single task 'playbook' against a set of hosts",
 		Args:  needs("pattern", 1, 1),
 		RunE: func(cmd *cobra.Command, pattern []string) error {
-			f.output = "minimal"
-			if oneLine {
-				f.output = "oneline"
-			}
-			if tree != "" {
-				f.output += ",tree=" + tree
+			f.callback = func(s *settings.Settings) (string, error) {
+				name := "minimal"
+				var err error
+				switch {
+				case oneLine:
+					name = "oneline"
+				case s.Bool("DEFAULT_LOAD_CALLBACK_PLUGINS") && s.Set("DEFAULT_STDOUT_CALLBACK"):
+					name, err = stdoutCallback(s)
+				}
+				if tree != "" {
+					name += ",tree=" + tree
+				}
+				return name, err
 			}
 			return f.do(cmd, pattern[0])
 		},

@@ -15,6 +15,7 @@ import (
 
 	"orch/inventory"
 	"orch/playbook/jinja/value"
+	"orch/playbook/report"
 	"orch/playbook/run"
 	"orch/playbook/settings"
 	"orch/playbook/source"
@@ -29,6 +30,7 @@ type project struct {
 	as       *persona
 	settings *settings.Settings
 	vault    *vault.Keyring
+	log      *report.Log
 	redactor *run.Redactor
 	term     *terminal
 	inv      *inventory.Inventory
@@ -85,8 +87,11 @@ func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Wr
 		return nil, err
 	}
 	p.settings = s
+	if p.log, err = openLog(s); err != nil {
+		return nil, err
+	}
 	if p.as != nil {
-		p.as.settled(viewOptions{out: os.Stdout, err: stderr, settings: s, redactor: p.redactor})
+		p.as.settled(viewOptions{out: os.Stdout, err: stderr, settings: s, redactor: p.redactor, log: p.log})
 		p.as.voidFlags(fs)
 		p.as.header(s)
 		diags = unsupported(diags)
@@ -170,7 +175,7 @@ func (p *project) openInventory(ctx context.Context, f inventoryFlags, given boo
 		Evaluator: eval,
 		Enabled:   p.settings.List("INVENTORY_ENABLED"), IgnoreExts: p.settings.List("INVENTORY_IGNORE_EXTS"),
 		IgnorePatterns: p.settings.List("INVENTORY_IGNORE_PATTERNS"), OpenVault: p.open,
-		Names: p.settings.Str("TRANSFORM_INVALID_GROUP_CHARS"),
+		Names: p.settings.Str("TRANSFORM_INVALID_GROUP_CHARS"), Merge: p.merge(),
 	})
 	if p.as != nil {
 		if err := p.as.unparsed(inv, p.settings); err != nil {
@@ -190,7 +195,7 @@ func (p *project) openInventory(ctx context.Context, f inventoryFlags, given boo
 		return inputError(err)
 	}
 	p.limit = limit
-	if f.limit != "" {
+	if len(limit.Terms) > 0 {
 		hosts, err := inv.MatchTerms(limit.Terms)
 		if err := p.mismatch(err); err != nil {
 			return err
@@ -202,6 +207,14 @@ func (p *project) openInventory(ctx context.Context, f inventoryFlags, given boo
 		case p.as == nil:
 			return inputError(fmt.Errorf("--limit %q matches no host of the inventory\nhint: orch inventory --graph shows them", f.limit))
 		}
+	}
+	return nil
+}
+
+// merge is what hash_behaviour does to dictionaries of the inventory.
+func (p *project) merge() func(low, high *value.Dict) *value.Dict {
+	if p.settings.Str("DEFAULT_HASH_BEHAVIOUR") == "merge" {
+		return vars.Merge
 	}
 	return nil
 }

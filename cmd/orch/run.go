@@ -24,6 +24,7 @@ import (
 	"orch/playbook/jinja/value"
 	"orch/playbook/report"
 	"orch/playbook/run"
+	"orch/playbook/settings"
 	"orch/playbook/source"
 	"orch/playbook/vars"
 	"orch/roles"
@@ -43,6 +44,8 @@ type playFlags struct {
 	exitCode, verify                            bool
 	lockTimeout                                 time.Duration
 	output                                      string
+	// callback, if set, names the output once the settings are known.
+	callback func(*settings.Settings) (string, error)
 	// adhoc is the task of an ad-hoc command: there is no playbook's file.
 	adhoc   *adhoc
 	resume  resumeFlags
@@ -243,9 +246,15 @@ func (j *job) run(cmd *cobra.Command, paths []string, from *resumption) error {
 	if err != nil {
 		return err
 	}
-	view, err := openView(j.flags.output, viewOptions{
+	output := j.flags.output
+	if j.flags.callback != nil {
+		if output, err = j.flags.callback(j.settings); err != nil {
+			return err
+		}
+	}
+	view, err := openView(output, viewOptions{
 		out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), settings: j.settings, redactor: j.redactor,
-		diff: j.flags.run.diff || j.settings.Bool("DIFF_ALWAYS"), display: j.as.say(),
+		diff: j.flags.run.diff || j.settings.Bool("DIFF_ALWAYS"), display: j.as.say(), log: j.log,
 	})
 	if err != nil {
 		return inputError(err)

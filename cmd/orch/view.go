@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"slices"
 	"strings"
 
@@ -23,6 +24,7 @@ type viewOptions struct {
 	redactor *run.Redactor
 	diff     bool
 	display  *report.Display // nil: the view makes its own
+	log      *report.Log     // nil: none
 }
 
 // A view shows a run. Close ends it.
@@ -41,7 +43,7 @@ func (v *view) Close() error {
 }
 
 // viewNames are the outputs --output knows.
-const viewNames = "auto, terminal, plain, json, ansible, minimal, oneline, junit=FILE"
+const viewNames = "auto, terminal, plain, json, ansible, minimal, oneline, junit=FILE, tree=DIR"
 
 // openView makes the view --output names: auto is terminal on a terminal, else plain.
 // Several may be given with a comma between them, such as "plain,junit=report.xml".
@@ -55,8 +57,35 @@ func openView(output string, o viewOptions) (*view, error) {
 		}
 		sinks = append(sinks, sink)
 	}
+	if o.log != nil && !logs(output) {
+		sinks = append(sinks, report.Ansible(io.Discard, io.Discard, o.ansible()))
+	}
 	v.Sink = report.Tee(sinks...)
 	return v, nil
+}
+
+// logs reports whether one of the views writes the log.
+func logs(output string) bool {
+	return slices.ContainsFunc(strings.Split(output, ","), func(name string) bool {
+		return name == "ansible" || name == "minimal" || name == "oneline"
+	})
+}
+
+// openLog opens log_path, if there is one.
+func openLog(s *settings.Settings) (*report.Log, error) {
+	path := s.Path("DEFAULT_LOG_PATH")
+	if path == "" {
+		return nil, nil
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o640)
+	if err != nil {
+		return nil, inputError(fmt.Errorf("open log_path: %w", err))
+	}
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	return report.NewLog(f, name, max(s.Int("LOG_VERBOSITY"), s.Int("DEFAULT_VERBOSITY"))), nil
 }
 
 // report are the options all views share.
@@ -84,7 +113,7 @@ func (o viewOptions) ansible() report.AnsibleOptions {
 		CheckMarkers: s.Bool("check_mode_markers"), PathOnFailure: s.Bool("show_task_path_on_failure"),
 		ShowCustomStats: s.Bool("SHOW_CUSTOM_STATS"), ShowArgs: s.Bool("DISPLAY_ARGS_TO_STDOUT"),
 		NoDeprecations: !s.Bool("DEPRECATION_WARNINGS"), NoSystemWarnings: !s.Bool("SYSTEM_WARNINGS"),
-		VerboseToStderr: s.Bool("VERBOSE_TO_STDERR"), Display: o.display, Lines: o.lines,
+		VerboseToStderr: s.Bool("VERBOSE_TO_STDERR"), Display: o.display, Log: o.log, Lines: o.lines,
 	}
 	if s.Set("callback_format_pretty") {
 		pretty := s.Bool("callback_format_pretty")
@@ -130,6 +159,11 @@ func (v *view) open(name string, o viewOptions) (run.Sink, error) {
 		}
 		v.closers = append(v.closers, f.Close)
 		return report.JUnit(f), nil
+	case "tree":
+		if file == "" {
+			return nil, errors.New("output tree wants a folder: tree=results")
+		}
+		return report.Tree(file, o.ansible()), nil
 	case "plain":
 		return report.Plain(o.out, opts), nil
 	case "terminal":

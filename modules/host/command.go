@@ -166,6 +166,7 @@ func (a *CommandArgs) plan(ctx context.Context, v modules.View, out *CommandOut,
 		}
 		cmd.Stdin = strings.NewReader(text)
 	}
+	out.Msg = "Command would have run if not in check mode" // run takes it back
 	effect := modules.Act
 	if a.Creates != "" || a.Removes != "" {
 		effect = modules.Change
@@ -203,6 +204,7 @@ func (a *CommandArgs) skip(ctx context.Context, v modules.View) (string, error) 
 }
 
 func (a *CommandArgs) run(ctx context.Context, t modules.Target, cmd modules.Command, out *CommandOut) error {
+	out.Msg = ""
 	if a.Chdir != "" {
 		if fi, err := t.Stat(ctx, a.Chdir); err != nil || !fi.Mode.IsDir() {
 			if err == nil {

@@ -3,6 +3,8 @@ package report
 import (
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"orch/playbook/jinja/value"
@@ -75,6 +77,8 @@ func adhoc(out, errs io.Writer, o AnsibleOptions, line func(*ansible, run.TaskSt
 		switch ev := ev.(type) {
 		case run.TaskStart:
 			a.tasks[ev.ID] = ev
+		case run.HostStart:
+			a.o.Log.exec(ev.Host, a.tasks[ev.ID].Module)
 		case run.Warning:
 			a.warning(ev)
 		case run.TaskDone:
@@ -140,4 +144,27 @@ func (a *ansible) indented(t run.TaskStart, r run.Result) string {
 	a.o.Pretty = &pretty
 	defer func() { a.o.Pretty = old }()
 	return a.dump(t, r)
+}
+
+// Tree writes the last result of each host to a file of its name in dir, as JSON.
+func Tree(dir string, o AnsibleOptions) run.Sink {
+	a := newAnsible(io.Discard, io.Discard, o)
+	return func(ev run.Event) {
+		switch ev := ev.(type) {
+		case run.TaskStart:
+			a.tasks[ev.ID] = ev
+		case run.TaskDone:
+			t := a.tasks[ev.ID]
+			if t.Implicit || ev.Result.Status == run.Skipped {
+				return
+			}
+			err := os.MkdirAll(dir, 0o777)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, filepath.Base(ev.Host)), []byte(a.dump(t, ev.Result)), 0o666)
+			}
+			if err != nil {
+				a.say.Warn(fmt.Sprintf("Unable to write to %s's file: %v", ev.Host, err))
+			}
+		}
+	}
 }

@@ -28,6 +28,8 @@ type AnsibleOptions struct {
 	// NoSystemWarnings and VerboseToStderr concern what only Ansible itself has to say:
 	// warnings about its installation, and its -v messages beside those of the callback.
 	NoSystemWarnings, VerboseToStderr bool
+	// Log keeps what is said; nil keeps nothing.
+	Log *Log
 	// Display says warnings; nil makes one. Who else has something to say shares it, so
 	// that each text is said once.
 	Display *Display
@@ -86,6 +88,7 @@ func (a *ansible) event(ev run.Event) {
 	case run.TaskStart:
 		a.start(ev)
 	case run.HostStart:
+		a.o.Log.exec(ev.Host, a.tasks[ev.ID].Module)
 		if t := a.tasks[ev.ID]; a.o.ShowStart && ev.Item == "" {
 			a.display(fmt.Sprintf(" [started %s on %s]", kind(t)+": "+t.Name, ev.Host), green)
 		}
@@ -143,6 +146,7 @@ func kind(t run.TaskStart) string {
 
 // display prints a line on stdout.
 func (a *ansible) display(msg, code string) {
+	a.o.Log.add(levelInfo, msg)
 	a.printf("%s", a.o.paint(code, strings.TrimSuffix(msg, "\n"))+"\n")
 }
 
@@ -159,6 +163,7 @@ func (a *ansible) failing(msg, code string) {
 func (a *ansible) stars(msg string) {
 	msg = strings.TrimSpace(msg)
 	n := max(3, a.columns-width(msg))
+	a.o.Log.add(levelInfo, msg+" "+strings.Repeat("*", n))
 	a.printf("\n%s %s\n", msg, strings.Repeat("*", n))
 }
 
@@ -553,10 +558,12 @@ func (a *ansible) stats(ev run.RunDone) {
 	hosts := slices.Sorted(slices.Values(ev.Hosts))
 	for _, h := range hosts {
 		c := ev.Recap[h]
-		a.printf("%s : %s %s %s %s %s %s %s\n", a.hostColumn(h, c),
+		line := fmt.Sprintf("%s : %s %s %s %s %s %s %s", a.hostColumn(h, c),
 			a.field("ok", c.OK, green), a.field("changed", c.Changed, yellow), a.field("unreachable", c.Unreachable, brightRed),
 			a.field("failed", c.Failed, red), a.field("skipped", c.Skipped, cyan), a.field("rescued", c.Rescued, green),
 			a.field("ignored", c.Ignored, brightPurple))
+		a.o.Log.add(levelInfo, painted.ReplaceAllString(line, ""))
+		a.printf("%s\n", line)
 	}
 	a.printf("\n")
 	if ev.Stats != nil && a.o.ShowCustomStats {

@@ -16,6 +16,7 @@ type Display struct {
 
 	mu  sync.Mutex
 	out printer
+	log *Log
 	// verbose is where -v goes.
 	verbose printer
 	said    map[string]bool
@@ -29,19 +30,21 @@ func NewDisplay(out, errs io.Writer, o AnsibleOptions) *Display {
 		verbose.w = errs
 	}
 	return &Display{
-		verbose: verbose,
-		o:       o.Options, columns: max(79, o.Width-1), quiet: o.NoDeprecations,
+		verbose: verbose, log: o.Log,
+		o: o.Options, columns: max(79, o.Width-1), quiet: o.NoDeprecations,
 		out: printer{w: errs}, said: map[string]bool{},
 	}
 }
 
 // Warn prints a warning, wrapped at the width.
 func (d *Display) Warn(msg string) {
-	d.once(brightPurple, strings.Join(wrap("[WARNING]: "+msg, d.columns, true), "\n"))
+	d.once(levelWarning, brightPurple, strings.Join(wrap("[WARNING]: "+msg, d.columns, true), "\n"))
 }
 
 // Error prints an error as it is.
-func (d *Display) Error(text string) { d.once(red, "ERROR! "+strings.TrimSuffix(text, "\n")) }
+func (d *Display) Error(text string) {
+	d.once(levelError, red, "ERROR! "+strings.TrimSuffix(text, "\n"))
+}
 
 // Deprecated prints a deprecation. Like Ansible it tells how to be rid of it.
 func (d *Display) Deprecated(msg string) {
@@ -49,16 +52,17 @@ func (d *Display) Deprecated(msg string) {
 		return
 	}
 	msg = "[DEPRECATION WARNING]: " + msg + " Deprecation warnings can be disabled by setting deprecation_warnings=False in ansible.cfg."
-	d.once(purple, strings.Join(wrap(msg, d.columns, false), "\n"))
+	d.once(levelWarning, purple, strings.Join(wrap(msg, d.columns, false), "\n"))
 }
 
-func (d *Display) once(code, text string) {
+func (d *Display) once(level, code, text string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.said[text] {
 		return
 	}
 	d.said[text] = true
+	d.log.add(level, text)
 	d.out.printf("%s\n", d.o.paint(code, text))
 }
 
@@ -66,6 +70,7 @@ func (d *Display) once(code, text string) {
 func (d *Display) Verbose(text string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.log.add(levelInfo, text)
 	d.verbose.printf("%s\n", d.o.paint(blue, text))
 }
 
@@ -73,6 +78,7 @@ func (d *Display) Verbose(text string) {
 func (d *Display) write(code, text string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.log.add(levelInfo, text)
 	d.out.printf("%s\n", d.o.paint(code, text))
 }
 

@@ -183,6 +183,7 @@ func (w *work) includeVars(o *outcome, scope *vars.Scope) error {
 		result = value.NewDict(1)
 		result.SetStr(r.name, r.vars)
 	}
+	o.noLog = o.noLog || r.sealed // what was encrypted is not shown
 	o.facts = &facts{dict: result, included: true}
 	d := value.NewDict(4)
 	d.SetStr("ansible_facts", result)
@@ -206,6 +207,7 @@ type varsReader struct {
 	ignoreExtensions bool
 	vars             *value.Dict
 	files            []string
+	sealed           bool // one of them is encrypted
 }
 
 var (
@@ -300,13 +302,14 @@ func (r *varsReader) load(path string, checked bool) error {
 	if r.w.b.run.cfg.Files == nil {
 		return errors.New("include_vars is not possible here: there are no files")
 	}
-	dicts, err := r.w.b.run.cfg.Files.Load(path)
+	dicts, sealed, err := r.w.b.run.cfg.Files.Read(path)
 	if err != nil {
 		return err
 	}
 	if len(dicts) > 1 {
 		return fmt.Errorf("%s must be stored as a dictionary/hash", path)
 	}
+	r.sealed = r.sealed || sealed
 	r.files = append(r.files, path)
 	for _, d := range dicts {
 		if r.merge {

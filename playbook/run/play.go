@@ -146,6 +146,9 @@ func (p *play) setup() error {
 	if p.answers != nil {
 		p.vars.SetPrompts(p.answers)
 	}
+	if err := p.vars.CheckFiles(e.ctx); err != nil {
+		return &AbortError{Pos: src.Pos, Err: err}
+	}
 	if err := p.match(pattern); err != nil {
 		return err
 	}

@@ -57,7 +57,9 @@ func (s *site) Template(ctx context.Context, v value.Value) (value.Value, error)
 
 // Truth implements control.View.
 func (s *site) Truth(ctx context.Context, cond value.Value) (value.Value, error) {
-	return s.w.b.run.cfg.Templater.Truth(ctx, cond, s.scope)
+	// ansible-core 2.18: the arguments of assert are templated before they are conditions,
+	// so nothing is left to warn of.
+	return s.w.b.run.cfg.Templater.Truth(template.Delimited(ctx), cond, s.scope)
 }
 
 // Expr implements control.View.

@@ -52,14 +52,23 @@ func (e *Engine) all(ctx context.Context, conds []value.Value, s Scope) (value.V
 	return value.Bool(true), nil
 }
 
+type delimited struct{}
+
+// Delimited lets conditions be templates without a warning.
+func Delimited(ctx context.Context) context.Context {
+	return context.WithValue(ctx, delimited{}, true)
+}
+
 // condition evaluates an author's condition. One that is a template is rendered first,
 // and what an author wrote of the result is evaluated.
 func (e *Engine) condition(ctx context.Context, c value.Str, s Scope) (value.Value, error) {
 	if !mayBeTemplate(c.S) {
 		return e.test(ctx, c, c, s)
 	}
-	e.warn(source.Diagnostic{Pos: posOf(c.From), Len: len(c.S), Msg: fmt.Sprintf(
-		"conditional statements should not include jinja2 templating delimiters such as {{ }} or {%% %%}. Found: %s", c.S)})
+	if ctx.Value(delimited{}) == nil {
+		e.warn(source.Diagnostic{Pos: posOf(c.From), Len: len(c.S), Msg: fmt.Sprintf(
+			"conditional statements should not include jinja2 templating delimiters such as {{ }} or {%% %%}. Found: %s", c.S)})
+	}
 	em, v, err := e.render(ctx, c, s)
 	switch {
 	case err != nil:

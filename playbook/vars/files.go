@@ -1,6 +1,7 @@
 package vars
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -81,15 +82,32 @@ func (f *Files) Load(path string) ([]*value.Dict, error) {
 	return r.vars, r.err
 }
 
+// Read is Load for a file that a run may have changed since, and says whether the file
+// was encrypted.
+func (f *Files) Read(path string) (vars []*value.Dict, sealed bool, err error) {
+	text, err := f.reader().ReadFile(path)
+	if err != nil {
+		return nil, false, fmt.Errorf("read variables: %w", err)
+	}
+	sealed = vault.Is(text)
+	vars, err = f.parse(path, text)
+	return vars, sealed, err
+}
+
 func (f *Files) load(path string) ([]*value.Dict, error) {
 	text, err := f.reader().ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("read variables: %w", err)
 	}
+	return f.parse(path, text)
+}
+
+func (f *Files) parse(path string, text []byte) ([]*value.Dict, error) {
 	if vault.Is(text) {
 		if f.Open == nil {
 			return nil, fmt.Errorf("%s: attempting to decrypt but no vault secrets found", path)
 		}
+		var err error
 		if text, err = f.Open(text); err != nil {
 			return nil, source.Diagnostics{{
 				Pos: source.Pos{File: path, Line: 1, Col: 1}, Msg: fmt.Sprintf("decrypt %q: %v", path, err),
@@ -252,6 +270,13 @@ type varsFiles struct {
 	generation int64
 	factsGen   int
 	layers     []*layer // highest first
+}
+
+// CheckFiles reads the play's vars_files as far as they can be named without a host: what
+// is wrong with one is found before a task runs.
+func (p *Play) CheckFiles(ctx context.Context) error {
+	_, err := p.varsFiles(p.Eval(ctx, nil))
+	return err
 }
 
 func (p *Play) varsFiles(s *Scope) ([]*layer, error) {
