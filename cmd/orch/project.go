@@ -306,10 +306,6 @@ func (p *project) varsRun(o vars.Options) *vars.Run {
 	}
 	o.HashMerge = s.Str("DEFAULT_HASH_BEHAVIOUR") == "merge"
 	o.NoInjectFacts = !s.Bool("INJECT_FACTS_AS_VARS")
-	if s.Set("DEFAULT_PRIVATE_ROLE_VARS") {
-		private := s.Bool("DEFAULT_PRIVATE_ROLE_VARS")
-		o.PrivateRoleVars = &private
-	}
 	o.PlaybookVarsRoot = s.Str("PLAYBOOK_VARS_ROOT")
 	o.Forks = s.Int("DEFAULT_FORKS")
 	o.Verbosity = s.Int("DEFAULT_VERBOSITY")

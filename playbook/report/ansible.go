@@ -486,7 +486,7 @@ func (a *ansible) excerpt(t run.TaskStart, r run.Result) string {
 // Excerpt is what Ansible adds to a message whose place it knows: the file, and the line
 // with the one before it. lines returns the lines of an author's file.
 func Excerpt(pos source.Pos, lines func(file string) []string) string {
-	if pos.File == "" {
+	if pos.File == "" || pos.Line == 0 {
 		return ""
 	}
 	text := fmt.Sprintf("\n\nThe error appears to be in '%s': line %d, column %d, but may\n"+

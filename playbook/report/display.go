@@ -4,6 +4,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"unicode"
 )
 
 // A Display says what Ansible says beside its callbacks, on stderr: warnings,
@@ -122,25 +123,52 @@ func wrap(text string, columns int, drop bool) []string {
 	return lines
 }
 
-// chunksOf cuts a text into words and the spaces between them; a word is cut after a
-// hyphen between letters.
+// chunksOf cuts a text into words and the spaces between them as textwrap does: a word is
+// cut after a hyphen that stands behind two letters, and around a dash of two hyphens or
+// more.
 func chunksOf(text string) []string {
-	var chunks []string
 	rs := []rune(text)
-	letter := func(i int) bool {
-		return i >= 0 && i < len(rs) && (rs[i] >= 'a' && rs[i] <= 'z' || rs[i] >= 'A' && rs[i] <= 'Z' || rs[i] == '_' || rs[i] > 0x7f)
+	is := func(i int, class func(rune) bool) bool { return i >= 0 && i < len(rs) && class(rs[i]) }
+	hyphen := func(r rune) bool { return r == '-' }
+	word := func(r rune) bool { return r == '_' || unicode.IsLetter(r) || unicode.IsNumber(r) }
+	letter := func(r rune) bool { return word(r) && !unicode.IsDigit(r) }
+	punct := func(r rune) bool { return word(r) || strings.ContainsRune("!\"'&.,?", r) }
+	// dash is the end of a dash that begins at i, 0 if none does.
+	dash := func(i int) int {
+		j := i
+		for is(j, hyphen) {
+			j++
+		}
+		if is(i-1, punct) && j >= i+2 && is(j, word) {
+			return j
+		}
+		return 0
 	}
+	// ends says whether a word may end before i.
+	ends := func(i int) bool {
+		switch {
+		case i == len(rs) || rs[i] == ' ' || dash(i) > 0:
+			return true
+		case rs[i-1] != '-' || !is(i, letter) || !is(i+1, letter) && !(is(i+1, hyphen) && is(i+2, letter)):
+			return false
+		}
+		return is(i-3, letter) && is(i-2, letter) || is(i-4, letter) && is(i-3, hyphen) && is(i-2, punct)
+	}
+	var chunks []string
 	for i := 0; i < len(rs); {
 		j := i + 1
-		if rs[i] == ' ' {
-			for j < len(rs) && rs[j] == ' ' {
+		switch {
+		case rs[i] == ' ':
+			for is(j, func(r rune) bool { return r == ' ' }) {
 				j++
 			}
-		} else {
-			for j < len(rs) && rs[j] != ' ' {
-				if rs[j-1] == '-' && letter(j-2) && letter(j) && letter(j+1) {
-					break
-				}
+		case dash(i) > 0:
+			j = dash(i)
+		default:
+			if j == i+1 && rs[i] == '-' { // something must stand before a hyphen
+				j++
+			}
+			for j = min(j, len(rs)); !ends(j); {
 				j++
 			}
 		}

@@ -21,7 +21,7 @@ func bench(b *testing.B) (*world, *vars.Task, *vars.Host) {
 	text.WriteString("nested: '{{ var_1.a.b }}'\n")
 	w.group("all").Vars = dict(b, "all.yml", text.String())
 	w.group("web").Vars = dict(b, "web.yml", "x: 1")
-	role := &playbook.Role{Name: "r", Static: true, Defaults: dict(b, "d.yml", "d: 1"), RoleVars: dict(b, "v.yml", "v: 1")}
+	role := &playbook.Role{Name: "r", Static: true, Public: true, Defaults: dict(b, "d.yml", "d: 1"), RoleVars: dict(b, "v.yml", "v: 1")}
 	play := w.play(&playbook.Play{Roles: []*playbook.Role{role}})
 	block := &playbook.Block{}
 	block.Vars = dict(b, "b.yml", "in_block: 1")

@@ -104,23 +104,13 @@ func (p *Play) addRoles(roles ...*playbook.Role) {
 	}
 	var defaults, exports []*layer
 	for _, role := range next.all {
-		if p.run.public(role) {
+		if role.Public {
 			defaults = append(defaults, p.run.roleDefaults(role)...)
 			exports = append(exports, p.run.roleExports(role)...)
 		}
 	}
 	next.defaults, next.vars = newStack(defaults), newStack(exports)
 	p.roles.Store(next)
-}
-
-// public says whether a role's variables are for the whole play: those of roles: and
-// import_role unless private_role_vars is set, those of include_role with public, or
-// when private_role_vars is explicitly off (ansible-core 2.18: playbook/role).
-func (r *Run) public(role *playbook.Role) bool {
-	if private := r.opt.PrivateRoleVars; private != nil {
-		return role.Public || !*private
-	}
-	return role.Public || role.Static
 }
 
 // staticRoles lists the roles of a play that are known before it runs: those of roles:

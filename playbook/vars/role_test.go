@@ -12,11 +12,11 @@ import (
 )
 
 // roles are a play's: app depends on base; other is unrelated.
-func roles(t *testing.T) (app, base, other *playbook.Role) {
+func roles(t *testing.T, public bool) (app, base, other *playbook.Role) {
 	t.Helper()
 	role := func(name string) *playbook.Role {
 		return &playbook.Role{
-			Name: name, Path: "/roles/" + name, Static: true,
+			Name: name, Path: "/roles/" + name, Static: true, Public: public,
 			Defaults: dict(t, name+"/defaults.yml", "d: "+name+"\n"+name+"_default: 1"),
 			RoleVars: dict(t, name+"/vars.yml", "v: "+name+"\n"+name+"_var: 1"),
 			Params:   dict(t, name+"/params.yml", name+"_param: 1"),
@@ -32,31 +32,35 @@ func roles(t *testing.T) (app, base, other *playbook.Role) {
 // TestRoleScopes: what a task sees of its own role, of those around it and of the play's
 // others, as ansible-core 2.18 has it.
 func TestRoleScopes(t *testing.T) {
-	app, base, other := roles(t)
-	private := true
+	app, base, other := roles(t, true)
+	privateApp, _, privateOther := roles(t, false)
 	for _, c := range []struct {
 		name    string
-		private *bool
+		private bool
 		role    *playbook.Role
 		want    map[string]string
 	}{
-		{"own role", nil, app, map[string]string{
+		{"own role", false, app, map[string]string{
 			"d": "app", "v": "app", "kv": "app", "base_default": "1", "base_var": "1", "app_param": "1",
 			"other_default": "1", "other_var": "1", "other_param": "", "base_param": "",
 		}},
-		{"dependency sees the role that asked for it", nil, base, map[string]string{
+		{"dependency sees the role that asked for it", false, base, map[string]string{
 			"d": "base", "v": "base", "kv": "app", "app_var": "1", "app_default": "1", "app_param": "1", "base_param": "1",
 		}},
-		{"another role", nil, other, map[string]string{
+		{"another role", false, other, map[string]string{
 			"d": "other", "v": "other", "kv": "", "app_default": "1", "app_var": "1", "base_var": "1", "app_param": "",
 		}},
-		{"no role: the last one wins", nil, nil, map[string]string{"d": "other", "v": "other", "app_var": "1", "other_param": ""}},
-		{"private", &private, nil, map[string]string{"d": "", "v": "", "app_var": ""}},
-		{"private, own role", &private, app, map[string]string{"d": "app", "v": "app", "base_var": "1", "other_var": ""}},
+		{"no role: the last one wins", false, nil, map[string]string{"d": "other", "v": "other", "app_var": "1", "other_param": ""}},
+		{"private", true, nil, map[string]string{"d": "", "v": "", "app_var": ""}},
+		{"private, own role", true, privateApp, map[string]string{"d": "app", "v": "app", "base_var": "1", "other_var": ""}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t, func(o *vars.Options) { o.PrivateRoleVars = c.private })
-			play := w.play(&playbook.Play{Roles: []*playbook.Role{app, other}})
+			w := newWorld(t)
+			roles := []*playbook.Role{app, other}
+			if c.private {
+				roles = []*playbook.Role{privateApp, privateOther}
+			}
+			play := w.play(&playbook.Play{Roles: roles})
 			s := play.Task(&playbook.Task{Role: c.role}, vars.TaskOptions{}).Eval(context.Background(), play.Host("h1"))
 			for name, text := range c.want {
 				want(t, s, name, text)
@@ -96,7 +100,7 @@ func (w *world) scopeOf(p *vars.Play, host string) *vars.Scope {
 // TestImportedRole: the variables of import_role are there from the start of the play.
 func TestImportedRole(t *testing.T) {
 	w := newWorld(t)
-	role := &playbook.Role{Name: "imp", Static: true, RoleVars: dict(t, "v.yml", "v: role")}
+	role := &playbook.Role{Name: "imp", Static: true, Public: true, RoleVars: dict(t, "v.yml", "v: role")}
 	block := &playbook.Block{Role: role, Implicit: true, Block: []playbook.Node{&playbook.Task{Role: role}}}
 	play := w.play(&playbook.Play{Tasks: []playbook.Node{&playbook.Task{}, &playbook.Block{Block: []playbook.Node{block}}}})
 	want(t, w.scopeOf(play, "h1"), "v", "role")

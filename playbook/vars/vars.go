@@ -95,9 +95,8 @@ type Options struct {
 	Site template.Site
 
 	// Settings of ansible.cfg, by their Ansible names where they have one.
-	HashMerge        bool // hash_behaviour = merge
-	NoInjectFacts    bool // inject_facts_as_vars = false
-	PrivateRoleVars  *bool
+	HashMerge        bool     // hash_behaviour = merge
+	NoInjectFacts    bool     // inject_facts_as_vars = false
 	PlaybookVarsRoot string   // top (default), bottom or all
 	Precedence       []string // VARIABLE_PRECEDENCE; nil for the default
 

@@ -147,7 +147,7 @@ func wantEval(t testing.TB, s template.Scope, w *world, text, result string) {
 // and Explain lists them in order with their places.
 func TestPrecedence(t *testing.T) {
 	w := newWorld(t)
-	role := &playbook.Role{Name: "r", Static: true, Path: "/roles/r"}
+	role := &playbook.Role{Name: "r", Static: true, Public: true, Path: "/roles/r"}
 	p := &playbook.Play{Roles: []*playbook.Role{role}}
 	block := &playbook.Block{}
 	task := &playbook.Task{Parent: block, Role: role}
