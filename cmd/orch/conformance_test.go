@@ -1,7 +1,6 @@
 package main
 
 import (
-	"flag"
 	"os"
 	"testing"
 
@@ -9,8 +8,6 @@ import (
 
 	"orch/testdata/conformance"
 )
-
-var update = flag.Bool("update", false, "write down what orch does in the cases that differ on purpose")
 
 // TestConformance runs the recorded cases under Ansible's names and expects what Ansible
 // did. A case that says why it differs expects what was written down of orch, and that

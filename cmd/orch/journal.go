@@ -227,7 +227,7 @@ var runID = regexp.MustCompile(`^[0-9]{8}-[0-9]{6}-[0-9a-f]{5}$`)
 func (f *resumeFlags) find(cmd *cobra.Command, paths []string, v *vaultFlags) (*resumption, []string, error) {
 	if f.run == "" {
 		if len(paths) == 0 {
-			return nil, nil, inputError(fmt.Errorf("no playbook given\nhint: see %s --help", cmd.CommandPath()))
+			return nil, nil, inputError(fmt.Errorf("no playbook given\nhint: %s; see %s --help", cmd.UseLine(), cmd.CommandPath()))
 		}
 		return nil, paths, nil
 	}

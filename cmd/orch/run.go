@@ -259,18 +259,14 @@ func (j *job) run(cmd *cobra.Command, paths []string, from *resumption) error {
 	if err != nil {
 		return inputError(err)
 	}
-	sink := view.Sink
-	kept := j.keepJournal(cmd, paths, from)
-	if kept != nil {
-		sink = report.Tee(kept.Event, sink)
-	}
-	config, err := j.config(cmd, sink)
+	config, err := j.config(cmd, view.Sink)
 	if err != nil {
 		return err
 	}
 	config.Resume = resume
+	kept := j.keepJournal(cmd, paths, from)
 	if kept != nil {
-		config.Record = kept.Record
+		config.Sink, config.Record = report.Tee(kept.Event, config.Sink), kept.Record
 	}
 	done, err := run.Run(cmd.Context(), config)
 	for _, c := range append(j.closers, config.Connector) {

@@ -16,7 +16,7 @@ import (
 	"orch/transport/transporttest"
 )
 
-var update = flag.Bool("update", false, "rewrite what the scripts expect")
+var update = flag.Bool("update", false, "rewrite what the scripts expect, and what orch does in the cases that differ on purpose")
 
 func TestMain(m *testing.M) {
 	run := func() { os.Exit(mainExit(os.Args, os.Stderr)) }
