@@ -70,7 +70,7 @@ func scaleAt(e env, hosts, rounds int) (figures, error) {
 		}
 	}
 	run := func(args ...string) ([]sample, error) {
-		return repeat(rounds, dir, []string{"SSH_AUTH_SOCK=", "ORCH_OUTPUT="}, append([]string{e.orch, "run", "-i", "hosts.ini", "--output", "plain"}, args...)...)
+		return repeat(rounds, dir, []string{"SSH_AUTH_SOCK=", "ORCH_OUTPUT="}, append([]string{e.orch, "run", "-i", "hosts.ini", "--output", "plain", "--timeout", "60"}, args...)...)
 	}
 	base, err := run("one.yml", "--list-hosts")
 	if err != nil {
