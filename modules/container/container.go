@@ -182,7 +182,7 @@ func (c *Container) imageStep(ctx context.Context, v *View, plan *modules.Plan[*
 		return err
 	}
 	switch {
-	case img != nil && !always:
+	case img != nil && !always || v.would(fullName(c.Image, "")):
 		return nil
 	case img == nil && (c.Pull == "never" || c.Pull == "false"):
 		return modules.Failf("there is no image %s on %s, and pull is %s", c.Image, v.site.Host(), c.Pull)

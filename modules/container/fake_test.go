@@ -418,3 +418,30 @@ func TestBrokenStream(t *testing.T) {
 		t.Errorf("failure %+v", res.Failure)
 	}
 }
+
+// In a check run a task may need the image that an earlier one would have made.
+func TestCheckGoesOn(t *testing.T) {
+	e := newEngine(t, `
+GET /images/app:1/json 404 {"message":"No such image"}
+GET /images/r.example/app:1/json 404 {"message":"No such image"}
+GET /containers/app/json 404 {"message":"No such container"}`)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "Dockerfile"), []byte("FROM scratch\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	w, s := &World{}, &dialSite{dial: e.serve(t), o: modules.Options{Check: true}}
+	for _, task := range []string{
+		`docker_image: {name: app, tag: "1", source: build, build: {path: ` + dir + `}}`,
+		`docker_container: {name: app, image: "app:1", pull: never}`,
+		`docker_image: {name: app, tag: "1", source: local, repository: r.example/app, push: true}`,
+		`docker_image: {name: r.example/app, tag: "1", source: local, push: true}`,
+	} {
+		if res := runTask(t, w, s, task); res.Failure != nil || !res.Changed && !res.Maybe {
+			t.Errorf("%+v\n%s", res, task)
+		}
+	}
+	res := runTask(t, &World{}, s, `docker_container: {name: app, image: "app:1", pull: never}`)
+	if res.Failure == nil || len(e.changes) > 0 {
+		t.Errorf("%+v, asked for %q", res, e.changes)
+	}
+}

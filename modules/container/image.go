@@ -120,10 +120,12 @@ func (m *Image) Plan(ctx context.Context, v *View) (modules.Plan[*Target], error
 	if err != nil {
 		return plan, err
 	}
-	fresh := step != nil // what comes after works on an image that is not known yet
-	if step != nil {
+	fresh := step != nil || v.would(name) // what comes after works on an image that is not known yet
+	switch {
+	case step != nil:
 		plan.Steps = append(plan.Steps, *step)
-	} else if have == nil {
+		v.will(name)
+	case have == nil && !fresh:
 		return plan, modules.Failf("there is no image %s on %s", name, v.site.Host())
 	}
 	pushName := name
@@ -246,6 +248,7 @@ func (m *Image) tagStep(ctx context.Context, v *View, plan *modules.Plan[*Target
 	if tagged != nil && have != nil && tagged.ID == have.ID && !fresh {
 		return nil
 	}
+	v.will(repo)
 	effect := modules.Change
 	if fresh && tagged != nil {
 		effect = modules.Maybe

@@ -69,7 +69,35 @@ type View struct {
 	cli   *client.Client
 	site  Site
 	auth  *logins
+	to    *planned
 	check bool
+}
+
+// planned are the images that earlier tasks of a check run would have made: a task that
+// needs one must not fail because nothing was done.
+type planned struct {
+	mu     sync.Mutex
+	images map[string]bool // by host and name
+}
+
+// will notes, in a check run, that an image would be there from now on.
+func (v *View) will(name string) {
+	if !v.check {
+		return
+	}
+	v.to.mu.Lock()
+	defer v.to.mu.Unlock()
+	if v.to.images == nil {
+		v.to.images = map[string]bool{}
+	}
+	v.to.images[v.site.Host()+" "+name] = true
+}
+
+// would reports whether an earlier task of a check run makes an image.
+func (v *View) would(name string) bool {
+	v.to.mu.Lock()
+	defer v.to.mu.Unlock()
+	return v.check && v.to.images[v.site.Host()+" "+name]
 }
 
 // A Target is a container engine that may be changed.
@@ -78,8 +106,8 @@ type Target struct{ *View }
 // A Module is a module of a container engine.
 type Module = modules.Module[*View, *Target]
 
-// Engine are the options that say which engine is meant; each is also read from the
-// environment of the controller (DOCKER_HOST …) unless the host has its own socket.
+// Engine are the options that say which engine is meant. The environment of the
+// controller (DOCKER_HOST …) says nothing of a host's engine and is not read.
 type Engine struct {
 	// Address of the engine: unix:///var/run/docker.sock on the task's host, or tcp://.
 	DockerHost string `orch:"alias=docker_url"`
@@ -118,6 +146,7 @@ type World struct {
 	mu      sync.Mutex
 	clients []*client.Client
 	auth    logins
+	to      planned
 }
 
 // Open makes the view and target of a decoded module for the task's host.
@@ -134,7 +163,7 @@ func (w *World) Open(_ context.Context, site control.Target, module any) (view, 
 	if err != nil {
 		return nil, nil, modules.Failf("%v", err)
 	}
-	v := &View{cli: cli, site: site, auth: &w.auth, check: site.Check()}
+	v := &View{cli: cli, site: site, auth: &w.auth, to: &w.to, check: site.Check()}
 	return v, &Target{v}, nil
 }
 
