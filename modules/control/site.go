@@ -87,6 +87,9 @@ type Render struct {
 	TrimBlocks, LstripBlocks                                                   bool
 	Encoding                                                                   string
 	Engine                                                                     string // "", "jinja" or "go"
+	// Stand is printed in a check run for values that are not known yet; if it is "", a
+	// text with such a value in it is Unknown.
+	Stand string
 }
 
 // Content is bytes the controller holds for a host.

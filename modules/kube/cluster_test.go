@@ -146,6 +146,28 @@ func TestClusterCheckWritesNothing(t *testing.T) {
 	}
 }
 
+// What an earlier step would have yielded is shown as not known, in its place; where the
+// server refuses it there, the object is planned without the server's word.
+func TestClusterCheckShowsWhatIsNotKnown(t *testing.T) {
+	l := newLab(t)
+	l.files = map[string]string{
+		"web.j2": `{apiVersion: v1, kind: Pod, metadata: {name: p, namespace: ` + l.ns + `}, spec: {containers: [{name: p, image: "r/p@UNKNOWN"}]}}`,
+		"bad.j2": `{apiVersion: v1, kind: ConfigMap, metadata: {name: c, namespace: ` + l.ns + `, labels: {release: "UNKNOWN"}}}`,
+	}
+	for file, warns := range map[string]bool{"web.j2": false, "bad.j2": true} {
+		d := l.run(optionsOf(true), "k8s", `{template: `+file+`}`)
+		if d.Failure != nil || !d.Changed {
+			t.Fatalf("%s: %s", file, d.text())
+		}
+		if !strings.Contains(d.Steps[0].Diff.After, later) || len(d.Warnings) > 0 != warns {
+			t.Errorf("%s: warnings %q, diff\n%s", file, d.Warnings, d.Steps[0].Diff.After)
+		}
+	}
+	if _, writes := l.requests(); len(writes) > 0 {
+		t.Errorf("written: %q", writes)
+	}
+}
+
 // reached waits until a kind's objects satisfy ok, and says when.
 func (l *lab) reached(gvk schema.GroupVersionKind, ok func(u *unstructured.Unstructured) bool) <-chan time.Time {
 	at := make(chan time.Time, 1)

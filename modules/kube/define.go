@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -137,8 +138,12 @@ func (v *View) templates(ctx context.Context, raw modules.Raw) ([]*unstructured.
 	if err != nil {
 		return nil, err
 	}
+	stand := ""
+	if v.check {
+		stand = later
+	}
 	text, err := v.site.Render(ctx, control.Render{
-		Path: path, NewlineSequence: o.NewlineSequence, BlockStart: o.BlockStartString, BlockEnd: o.BlockEndString,
+		Path: path, Stand: stand, NewlineSequence: o.NewlineSequence, BlockStart: o.BlockStartString, BlockEnd: o.BlockEndString,
 		VariableStart: o.VariableStartString, VariableEnd: o.VariableEndString,
 		TrimBlocks: o.TrimBlocks == nil || *o.TrimBlocks, LstripBlocks: o.LstripBlocks,
 	})
@@ -147,9 +152,30 @@ func (v *View) templates(ctx context.Context, raw modules.Raw) ([]*unstructured.
 	}
 	s, ok := text.(value.Str)
 	if !ok {
-		return nil, fmt.Errorf("template %s is known only after other steps have run", o.Path)
+		return nil, fmt.Errorf("template %s is known only after other steps have run: a condition or a loop in it is", o.Path)
 	}
 	return parse(path, []byte(s.S))
+}
+
+// later stands in a check run for what an earlier step would have yielded: the digest of
+// an image that was not built.
+const later = "(known after the run)"
+
+// hasLater reports whether a part of an object is not known yet.
+func hasLater(v any) bool {
+	switch v := v.(type) {
+	case string:
+		return strings.Contains(v, later)
+	case map[string]any:
+		for _, item := range v {
+			if hasLater(item) {
+				return true
+			}
+		}
+	case []any:
+		return slices.ContainsFunc(v, hasLater)
+	}
+	return false
 }
 
 // appendHash completes the name of a ConfigMap or Secret by a hash of its content.

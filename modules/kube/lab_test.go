@@ -127,7 +127,7 @@ func (s *labSite) Find(_, name string) (string, error)   { return name, nil }
 func (s *labSite) ReadFile(path string, _ bool) ([]byte, error) { return []byte(s.files[path]), nil }
 
 func (s *labSite) Render(_ context.Context, r control.Render) (value.Value, error) {
-	return value.S(s.files[r.Path]), nil
+	return value.S(strings.ReplaceAll(s.files[r.Path], "UNKNOWN", r.Stand)), nil
 }
 
 // A did is what became of a task.

@@ -64,7 +64,7 @@ func (k *K8sJSONPatch) Plan(ctx context.Context, v *View) (modules.Plan[*Target]
 		return modules.Plan[*Target]{}, err
 	}
 	if it.unverified != "" {
-		return later(it, "patch", &PatchOut{Result: shownObject(it.live, k.HiddenFields)}), nil
+		return afterwards(it, "patch", &PatchOut{Result: shownObject(it.live, k.HiddenFields)}), nil
 	}
 	res := v.cluster.Resource(it.mapping, it.id.Namespace)
 	it.after, err = res.Patch(ctx, it.id.Name, types.JSONPatchType, k.Patch, metav1.PatchOptions{DryRun: []string{metav1.DryRunAll}})
@@ -119,9 +119,9 @@ func (k *K8sJSONPatch) secrets(it *item) []string {
 	return list
 }
 
-// later is the plan for an object that an earlier task of a check run makes: only a run
+// afterwards is the plan for an object that an earlier task of a check run makes: only a run
 // can say what it comes to.
-func later(it *item, verb string, out any) modules.Plan[*Target] {
+func afterwards(it *item, verb string, out any) modules.Plan[*Target] {
 	return modules.Plan[*Target]{
 		Out: out, Warnings: []string{fmt.Sprintf("%s cannot be checked by the server: %s", it.id, it.unverified)},
 		Steps: []modules.Step[*Target]{{
@@ -201,7 +201,7 @@ func (k *K8sScale) Plan(ctx context.Context, v *View) (modules.Plan[*Target], er
 		return modules.Plan[*Target]{}, err
 	}
 	if it.unverified != "" {
-		return later(it, "scale", &PatchOut{Result: shownObject(it.live, nil)}), nil
+		return afterwards(it, "scale", &PatchOut{Result: shownObject(it.live, nil)}), nil
 	}
 	field := "replicas"
 	if it.id.Kind == "Job" {

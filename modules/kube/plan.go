@@ -206,6 +206,9 @@ func (v *View) planOne(ctx context.Context, it *item, w writer) error {
 	case apierrors.IsNotFound(err) && it.live == nil && v.cluster.overlay.hasNamespace(it.id.Namespace):
 		it.after, it.unverified = it.want, "its namespace is made by the same run"
 		return nil
+	case v.check && (apierrors.IsInvalid(err) || apierrors.IsBadRequest(err)) && hasLater(it.want.Object):
+		it.after, it.unverified = it.want, "a part of it is known only after the run"
+		return nil
 	case unverifiable(err):
 		it.after, it.unverified = it.want, "a webhook takes no part in dry runs"
 		return nil

@@ -94,7 +94,7 @@ func (k *K8sRollout) Plan(ctx context.Context, v *View) (modules.Plan[*Target], 
 		return modules.Plan[*Target]{}, err
 	}
 	if it.unverified != "" {
-		return later(it, k.Action, &RolloutOut{Images: imagesOf(it.live)}), nil
+		return afterwards(it, k.Action, &RolloutOut{Images: imagesOf(it.live)}), nil
 	}
 	revisions, err := v.revisions(ctx, it)
 	if err != nil {

@@ -111,6 +111,28 @@ func TestPartsAndConcat(t *testing.T) {
 	}
 }
 
+func TestRenderPartly(t *testing.T) {
+	env := newEnv(t, ansible)
+	vars := someVars()
+	vars["u"], vars["x"] = value.Unknown{Of: "digest"}, value.S("1")
+	for source, want := range map[string]string{
+		"a{{ u }}b{{ x }}": "a?b1", "{{ 'r@' ~ u }}": "?", "{{ u | upper }}": "?", "{% for i in [x, u] %}{{ i }},{% endfor %}": "1,?,",
+		"{% macro m() %}<{{ u }}>{% endmacro %}{{ m() }}": "?", "{{ x }}": "1", "{% if u %}a{% endif %}": "",
+	} {
+		tmpl, err := env.Template("t", source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		v, err := tmpl.RenderPartly(t.Context(), vars, "?")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s, ok := v.(value.Str); ok != (want != "") || s.S != want {
+			t.Errorf("%s is %v, want %q", source, v, want)
+		}
+	}
+}
+
 func TestUnknown(t *testing.T) {
 	env := newEnv(t, ansible)
 	vars := someVars()

@@ -318,6 +318,17 @@ func (t *Template) Render(ctx context.Context, vars Vars) (value.Value, error) {
 	return o.text(), nil
 }
 
+// RenderPartly prints the template with stand in the place of what it prints and nobody
+// knows yet. It is Unknown still when the course of the evaluation is not known.
+func (t *Template) RenderPartly(ctx context.Context, vars Vars, stand string) (value.Value, error) {
+	o := t.env.textOutput()
+	o.stand = stand
+	if err := t.run(ctx, vars, o, false); err != nil {
+		return outcome(nil, err)
+	}
+	return o.text(), nil
+}
+
 // renderSingle renders a template that is one expression without collecting output.
 func (t *Template) renderSingle(ctx context.Context, vars Vars) (value.Value, error) {
 	v, err := t.prog.value(ctx, t.env, t.name, t.prog.single, vars, false)

@@ -272,7 +272,9 @@ type output struct {
 	native bool
 	// unknown is set once something printed is not known.
 	unknown value.Value
-	limit   int
+	// stand is printed for what is not known, if it is not "".
+	stand string
+	limit int
 	// debug prints undefined values as what is missing.
 	debug bool
 }
@@ -328,8 +330,7 @@ func (o *output) print(v value.Value) error {
 		o.buf.Write(strconv.AppendInt(digits[:0], int64(v), 10))
 		return nil
 	case value.Unknown:
-		o.unknown = v
-		return nil
+		return o.printUnknown(v)
 	case *value.Undefined:
 		if !v.Lenient {
 			return &value.UndefinedError{U: v}
@@ -341,11 +342,18 @@ func (o *output) print(v value.Value) error {
 	case value.Bool, value.None, value.Float, value.Markup:
 	default:
 		if u, ok := value.HasUnknown(v); ok {
-			o.unknown = u
-			return nil
+			return o.printUnknown(u)
 		}
 	}
 	return o.data(value.String(v))
+}
+
+func (o *output) printUnknown(u value.Value) error {
+	if o.stand != "" {
+		return o.data(o.stand)
+	}
+	o.unknown = u
+	return nil
 }
 
 // join writes what a filter or call block yields. Jinja2 does not make it text, so that

@@ -73,7 +73,7 @@ func (s *site) Render(ctx context.Context, r control.Render) (value.Value, error
 		return nil, errors.New("templates cannot be rendered here")
 	}
 	f := template.File{
-		Path: r.Path, Text: r.Text, Dest: r.Dest, Encoding: r.Encoding, Engine: r.Engine,
+		Path: r.Path, Text: r.Text, Dest: r.Dest, Encoding: r.Encoding, Engine: r.Engine, Stand: r.Stand,
 		Overrides: template.Overrides{
 			NewlineSequence: r.NewlineSequence, BlockStart: r.BlockStart, BlockEnd: r.BlockEnd,
 			VariableStart: r.VariableStart, VariableEnd: r.VariableEnd,

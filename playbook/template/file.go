@@ -30,6 +30,9 @@ type File struct {
 	Engine string
 	// Vars are further variables.
 	Vars []value.Named
+	// Stand is printed for values that are not known yet; if it is "", a text with such a
+	// value in it is Unknown.
+	Stand string
 	// Typed reads the result as a value where it looks like one (lookup template).
 	Typed bool
 
@@ -109,7 +112,12 @@ func (e *Engine) renderJinja(ctx context.Context, f File, s Scope) (value.Value,
 	if nests(body) {
 		ctx = context.WithValue(ctx, sourceKey{}, text)
 	}
-	out, err := tmpl.Native(ctx, s)
+	var out value.Value
+	if f.Stand != "" && !f.Typed {
+		out, err = tmpl.RenderPartly(ctx, s, f.Stand)
+	} else {
+		out, err = tmpl.Native(ctx, s)
+	}
 	if err != nil {
 		return nil, e.inFile(ctx, wrap(err, text, 0))
 	}
