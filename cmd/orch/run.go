@@ -302,10 +302,18 @@ func (j *job) config(cmd *cobra.Command, sink run.Sink) (run.Config, error) {
 	if err != nil {
 		return run.Config{}, err
 	}
+	if f.project.inventory.flush && facts != nil {
+		for _, h := range j.inv.Hosts() {
+			if err := facts.Clear(h.Name); err != nil {
+				return run.Config{}, err
+			}
+		}
+	}
 	c := run.Config{
 		Playbooks: j.playbooks, Inventory: j.inv, Vars: j.vars, Templater: j.engine, Modules: j.registry,
 		Loader: j.loader, Connector: pool, Sink: sink, Limit: j.limit, Redactor: j.redactor,
 		Files: j.files, OpenVault: j.open, Render: j.engine.Render, Stop: stopOf(cmd.Context()), Facts: facts,
+		ActionGroups: actionGroups(j.registry),
 		Options: run.Options{
 			Check: f.run.check, Diff: f.run.diff || s.Bool("DIFF_ALWAYS"), Verbosity: s.Int("DEFAULT_VERBOSITY"),
 			Forks: s.Int("DEFAULT_FORKS"), OnlyTags: f.onlyTags(j.project), SkipTags: words(s.List("TAGS_SKIP")),
@@ -317,6 +325,7 @@ func (j *job) config(cmd *cobra.Command, sink run.Sink) (run.Config, error) {
 			PollInterval: s.Int("DEFAULT_POLL_INTERVAL"), AsyncDir: s.Str("async_dir"),
 			Debugger: s.Bool("ENABLE_TASK_DEBUGGER"), DebugIgnored: !s.Bool("TASK_DEBUGGER_IGNORE_ERRORS"),
 			Defaults: defaults, Become: s.Bool("DEFAULT_BECOME"), Verify: f.verify,
+			ShowArgs: s.Bool("DISPLAY_ARGS_TO_STDOUT"), Native: s.Bool("DEFAULT_JINJA2_NATIVE"),
 		},
 	}
 	if j.term != nil {

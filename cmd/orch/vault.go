@@ -104,6 +104,13 @@ func (j *vaultJob) key() (vault.Secret, error) {
 				names = append(names, s.ID)
 			}
 		}
+		if j.as != nil && len(secrets) > 1 { // Ansible counts passwords, not ids
+			all := make([]string, len(secrets))
+			for i, s := range secrets {
+				all[i] = s.ID
+			}
+			return vault.Secret{}, ansibleOption("The vault-ids %s are available to encrypt. Specify the vault-id to encrypt with --encrypt-vault-id", strings.Join(all, ","))
+		}
 		if len(names) > 1 {
 			return vault.Secret{}, inputError(fmt.Errorf("the vault-ids %s are available to encrypt; specify the vault-id to encrypt with --encrypt-vault-id", strings.Join(names, ",")))
 		}

@@ -73,6 +73,11 @@ func (r *Replace) Plan(ctx context.Context, v modules.View) (plan, error) {
 	}
 	var attrs bool
 	p.Steps, attrs, err = r.save(ctx, v, before, []byte(after), false, func(w modules.Written) { out.BackupFile = w.BackupFile })
+	for _, st := range p.Steps {
+		if st.Diff != nil && st.Diff.BeforeHeader == r.Path+" (content)" { // unlike its kin, replace names the file alone
+			st.Diff.BeforeHeader, st.Diff.AfterHeader = r.Path, r.Path
+		}
+	}
 	out.Msg = attrsMsg(msg, attrs)
 	p.Msg = out.Msg
 	return p, err
