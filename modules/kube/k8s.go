@@ -245,7 +245,7 @@ func (k *K8s) Plan(ctx context.Context, v *View) (modules.Plan[*Target], error) 
 	plan := modules.Plan[*Target]{Out: out, Warnings: v.cluster.Warnings()}
 	k.results(out, items)
 	for _, it := range items {
-		if it.unverified != "" {
+		if it.unverified != "" && v.check {
 			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s cannot be checked by the server: %s", it.id, it.unverified))
 		}
 		plan.Warnings = append(plan.Warnings, it.remarks()...)

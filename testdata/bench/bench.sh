@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures orch: bench.sh [PART...], the parts being those of the Go program beside this
-# file and "jinja". make bench runs it after building orch and starting the lab.
+# file, "kube" and "jinja". make bench runs it after building orch and starting the lab.
 #
 #   BENCH_SITE    a playbook instead of site/site.yml
 #   BENCH_ROUNDS  runs that change nothing, per tool (3)
@@ -10,7 +10,7 @@ root=$(dirname "$(dirname "$here")")
 cd "$root"
 export CGO_ENABLED=0 GOFLAGS="-trimpath -buildvcs=false"
 
-parts=${*:-start scale site jinja weight}
+parts=${*:-start scale site kube jinja weight}
 
 # peers installs what orch is measured against, where that is possible.
 peers() {
@@ -46,6 +46,7 @@ export BENCH_ORCH=$root/bin/orch BENCH_HOME=$here
 for part in $parts; do
 	case $part in
 	site) peers; hosts; "$program/bench" site ;;
+	kube) printf '\n== kube: the cluster modules beside kubernetes.core and kubectl\n'; "$here/kube.sh" ;;
 	jinja)
 		printf '\n== jinja: expressions and templates beside CPython\n'
 		go test -run '^$' -bench . -benchtime 1s ./playbook/jinja | grep -v '^PASS\|^ok' ;;

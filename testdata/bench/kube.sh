@@ -37,7 +37,7 @@ Y
 export BENCH_IMAGE=lab/bench:1
 
 versions() {
-	echo "orch $("$BENCH_ORCH" version 2>/dev/null | head -n 1 | awk '{print $NF}'), kubectl and cluster $("$BENCH_KUBECTL" version --client 2>/dev/null | awk '/Client/ {print $3}')"
+	echo "orch $("$BENCH_ORCH" version 2>/dev/null | awk 'NR == 1 {print $2}'), kubectl and cluster $("$BENCH_KUBECTL" version --client 2>/dev/null | awk '/Client/ {print $3}')"
 	[ -z "${BENCH_ANSIBLE:-}" ] || echo "kubernetes.core $(ansible-galaxy collection list kubernetes.core 2>/dev/null | awk '/^kubernetes.core/ {print $2; exit}') under $(${BENCH_ANSIBLE%% *} --version | head -n 1)"
 }
 versions
