@@ -447,8 +447,11 @@ func (ld *load) includeRole(req IncludeRole, t *Task, parent *Block) *Role {
 	}
 	use := roleUse{
 		pos: t.Pos, include: t, name: req.Name, tasks: req.TasksFrom, vars: req.VarsFrom, defaults: req.DefaultsFrom,
-		handlers: req.HandlersFrom, validate: req.RolespecValidate, public: &req.Public,
+		handlers: req.HandlersFrom, validate: req.RolespecValidate,
 		duplicates: req.AllowDuplicates || !req.HasAllowDuplicates,
+	}
+	if req.HasPublic {
+		use.public = &req.Public
 	}
 	return sc.inside(sc.applied(t, parent)).useRole(use)
 }

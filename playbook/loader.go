@@ -121,6 +121,7 @@ type IncludeRole struct {
 	Name                                            string
 	TasksFrom, VarsFrom, DefaultsFrom, HandlersFrom string
 	Public, AllowDuplicates, RolespecValidate       bool
+	HasPublic                                       bool // without it private_role_vars decides
 	HasAllowDuplicates                              bool
 }
 

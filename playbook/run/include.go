@@ -176,6 +176,7 @@ func (w *work) includeRole(inc *include, scope *vars.Scope) error {
 		if *f.dst, err = toBool(f.name, field{pos: w.t.at(f.name)}, v); err != nil {
 			return err
 		}
+		r.HasPublic = r.HasPublic || f.name == "public"
 		r.HasAllowDuplicates = r.HasAllowDuplicates || f.name == "allow_duplicates"
 	}
 	return nil
