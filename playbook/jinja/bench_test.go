@@ -176,21 +176,35 @@ func BenchmarkCPython(b *testing.B) {
 	o := startOracle(b)
 	for _, c := range benchCases() {
 		b.Run(c.name, func(b *testing.B) {
-			data, err := json.Marshal(c.context)
-			if err != nil {
-				b.Fatal(err)
-			}
-			a, err := o.ask(oracleRequest{
-				Src: c.src, Context: data, Undefined: "chaining",
-				Opts: map[string]any{"trim_blocks": true}, N: b.N,
-			}, 10*time.Minute)
-			if err != nil || a.Error != "" {
-				b.Fatal(err, a.Error)
-			}
+			a := o.measure(b, c, false)
 			if got := renderBench(b, benchEnv(b), c.src, toVars(c.context)); got != a.Out {
 				b.Fatalf("the engine prints something else:\n%q\nCPython:\n%q", got, a.Out)
 			}
-			b.ReportMetric(float64(a.NS)/float64(b.N), "ns/op")
 		})
 	}
+}
+
+// BenchmarkCPythonCompile is the yardstick of BenchmarkCompile.
+func BenchmarkCPythonCompile(b *testing.B) {
+	o := startOracle(b)
+	for _, c := range benchCases()[:4] {
+		b.Run(c.name, func(b *testing.B) { o.measure(b, c, true) })
+	}
+}
+
+// measure reports the time the oracle takes for one run of a case.
+func (o *oracle) measure(b *testing.B, c benchCase, compile bool) oracleAnswer {
+	data, err := json.Marshal(c.context)
+	if err != nil {
+		b.Fatal(err)
+	}
+	a, err := o.ask(oracleRequest{
+		Src: c.src, Context: data, Undefined: "chaining",
+		Opts: map[string]any{"trim_blocks": true}, N: b.N, Compile: compile,
+	}, 10*time.Minute)
+	if err != nil || a.Error != "" {
+		b.Fatal(err, a.Error)
+	}
+	b.ReportMetric(float64(a.NS)/float64(b.N), "ns/op")
+	return a
 }

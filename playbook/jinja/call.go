@@ -29,7 +29,7 @@ func (c *Call) Resolve(name string) (value.Value, bool, error) {
 func (c *Call) Filter(name string, in value.Value, args Args) (value.Value, error) {
 	f := c.Env.filters[name]
 	if f == nil {
-		return nil, fmt.Errorf("No filter named '%s'.", name) //nolint:staticcheck // Jinja's words
+		return nil, value.Errorf("TemplateSyntaxError", "%s", c.Env.missing("filter", name, "No filter named '%s'."))
 	}
 	bound, unknown, err := f.Sig.prepare(name, in, args)
 	if err != nil || unknown != nil {
@@ -46,7 +46,7 @@ func (c *Call) Filter(name string, in value.Value, args Args) (value.Value, erro
 func (c *Call) Test(name string, in value.Value, args Args) (value.Value, error) {
 	t := c.Env.tests[name]
 	if t == nil {
-		return nil, fmt.Errorf("No test named '%s'.", name) //nolint:staticcheck // Jinja's words
+		return nil, value.Errorf("TemplateSyntaxError", "%s", c.Env.missing("test", name, "No test named '%s'."))
 	}
 	bound, unknown, err := t.Sig.prepare(name, in, args)
 	if err != nil || unknown != nil {

@@ -1,7 +1,6 @@
 package jinja
 
 import (
-	"fmt"
 
 	"orch/playbook/jinja/value"
 )
@@ -337,7 +336,7 @@ func (c *compiler) filter(n *filterExpr, f *frame, input evalFn) evalFn {
 	if filter == nil {
 		c.unknownName("filter", name, at, f)
 		return func(a *activation) (value.Value, error) {
-			return nil, a.in.fail(at, fmt.Errorf("No filter named '%s' found.", name)) //nolint:staticcheck // Jinja's words
+			return nil, a.in.fail(at, a.in.env.missing("filter", name, "No filter named '%s' found."))
 		}
 	}
 	args := c.bound(&filter.Sig, name, &n.args, f)
@@ -354,7 +353,7 @@ func (c *compiler) filter(n *filterExpr, f *frame, input evalFn) evalFn {
 
 func (c *compiler) unknownName(what, name string, at value.Place, f *frame) {
 	if !f.soft || c.env.opts.StrictNames {
-		c.fail(at, "No %s named '%s'.", what, name)
+		c.fail(at, "%s", c.env.missing(what, name, "No "+what+" named '%s'."))
 	}
 }
 
@@ -366,7 +365,7 @@ func (c *compiler) test(n *testExpr, f *frame) evalFn {
 	if test == nil {
 		c.unknownName("test", name, at, f)
 		return func(a *activation) (value.Value, error) {
-			return nil, a.in.fail(at, fmt.Errorf("No test named '%s' found.", name)) //nolint:staticcheck // Jinja's words
+			return nil, a.in.fail(at, a.in.env.missing("test", name, "No test named '%s' found."))
 		}
 	}
 	args := c.bound(&test.Sig, name, &n.args, f)

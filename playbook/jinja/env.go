@@ -2,6 +2,7 @@ package jinja
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -153,6 +154,15 @@ func (e *Env) HasFilter(name string) bool { return e.filters[name] != nil }
 
 // HasTest says whether there is a test of that name.
 func (e *Env) HasTest(name string) bool { return e.tests[name] != nil }
+
+// missing words the lack of a filter or test: as Options.Missing does, or in Jinja's own
+// words for the place.
+func (e *Env) missing(what, name, own string) error {
+	if e.opts.Missing != nil {
+		return errors.New(e.opts.Missing(what, name))
+	}
+	return fmt.Errorf(own, name)
+}
 
 // IsTemplate says quickly whether src contains anything to evaluate: a start delimiter or
 // a line prefix. It does not say that src is a valid template.

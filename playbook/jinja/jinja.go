@@ -64,6 +64,8 @@ type Options struct {
 	// StrictNames makes an unknown filter or test an error of the parser everywhere;
 	// otherwise, inside an if, it is one only when it is reached, as in Jinja2.
 	StrictNames bool
+	// Missing, if set, words the lack of a filter or test: what is "filter" or "test".
+	Missing func(what, name string) string
 	// Finalize, if set, is applied to every printed value before it becomes text.
 	Finalize func(value.Value) (value.Value, error)
 	// Concat, if set, makes the value of what was printed: by a template (Native), a macro, a

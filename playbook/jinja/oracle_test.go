@@ -26,8 +26,9 @@ type oracleRequest struct {
 	Templates map[string]string `json:"templates,omitempty"`
 	Opts      map[string]any    `json:"opts,omitempty"`
 	Undefined string            `json:"undefined"`
-	// N asks to render so often and to say how long that took.
-	N int `json:"n,omitempty"`
+	// N asks to render so often, or to compile, and to say how long that took.
+	N       int  `json:"n,omitempty"`
+	Compile bool `json:"compile,omitempty"`
 }
 
 type oracleAnswer struct {

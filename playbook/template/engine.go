@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -96,9 +97,13 @@ func (e *Engine) Value(ctx context.Context, v value.Value, s Scope) (value.Value
 		}
 		return value.NewList(items...), nil
 	case value.Tuple:
+		// ansible-core 2.18: is_sequence holds for a tuple, and templating one makes a list.
 		items, changed, err := e.items(ctx, v, s)
-		if err != nil || !changed {
-			return v, err
+		if err != nil {
+			return nil, err
+		}
+		if !changed {
+			items = slices.Clone(v)
 		}
 		return value.NewList(items...), nil
 	case *value.Dict:
@@ -158,11 +163,7 @@ func isConstant(v value.Value) bool {
 			}
 		}
 	case value.Tuple:
-		for _, item := range v {
-			if !isConstant(item) {
-				return false
-			}
-		}
+		return false
 	case *value.Dict:
 		for _, item := range v.All() {
 			if !isConstant(item) {

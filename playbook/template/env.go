@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -44,6 +45,7 @@ func (e *Engine) environment() error {
 		Tests:     map[string]*jinja.Test{},
 		Globals:   e.globals(),
 		Loader:    fileLoader{},
+		Missing:   couldNotLoad,
 	}
 	for _, ext := range e.opt.Extensions {
 		switch strings.TrimSpace(ext) {
@@ -67,6 +69,17 @@ func (e *Engine) environment() error {
 	}
 	e.keepText()
 	return nil
+}
+
+// pluginName is what ansible-core 2.18 takes for the name of a plugin.
+var pluginName = regexp.MustCompile(`^\w+(?:\.\w+)*$`)
+
+// couldNotLoad words the lack of a filter or test as ansible-core 2.18 does.
+func couldNotLoad(_, name string) string {
+	if !pluginName.MatchString(name) {
+		return fmt.Sprintf("Could not load \"%s\": 'invalid plugin name: ansible.builtin.%s'", name, name)
+	}
+	return fmt.Sprintf("Could not load \"%s\": '%s'", name, name)
 }
 
 // defaultStringFilters is ansible-core 2.18's STRING_TYPE_FILTERS.

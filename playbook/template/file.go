@@ -2,6 +2,7 @@ package template
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/user"
@@ -156,7 +157,14 @@ func fileSyntax(err error, text value.Str) error {
 // inFile replaces the name of an included template by its path.
 func (e *Engine) inFile(ctx context.Context, err error) error {
 	out, ok := err.(*Error)
-	if !ok || out.Pos.File == "" || filepath.IsAbs(out.Pos.File) {
+	if !ok {
+		return err
+	}
+	var py *value.Error
+	if errors.As(err, &py) && py.Class == "TemplateSyntaxError" {
+		out.Msg = py.Class + ": " + out.Msg // a name that is looked up when it is reached
+	}
+	if out.Pos.File == "" || filepath.IsAbs(out.Pos.File) {
 		return err
 	}
 	if in, _ := ctx.Value(includeKey{}).(*includes); in != nil {

@@ -291,10 +291,11 @@ func (c *LookupCall) known() string {
 func (c *LookupCall) set(o *Option, v value.Value) error {
 	v, err := coerce(o.Kind, v)
 	if err != nil {
-		return optionErrorf("lookup %q, option %q: %s", c.Name, o.Name, err)
+		return optionErrorf("Invalid type for configuration option plugin_type: lookup plugin: %s setting: %s (from Direct): %s", c.Name, o.Name, err)
 	}
 	if len(o.Choices) > 0 && !slices.Contains(o.Choices, value.String(v)) {
-		return optionErrorf("lookup %q, option %q: %q is not one of %s", c.Name, o.Name, value.String(v), strings.Join(o.Choices, ", "))
+		return optionErrorf("Invalid value \"%s\" for configuration option \"plugin_type: lookup plugin: %s setting: %s \", valid values are: %s",
+			value.String(v), c.Name, o.Name, strings.Join(o.Choices, ", "))
 	}
 	c.options[o.Name] = v
 	return nil

@@ -307,7 +307,7 @@ func runCSV(c *LookupCall) ([]value.Value, error) {
 		return nil, err
 	}
 	if len(terms) == 0 {
-		return nil, lookupErrorf("search key is required but was not found")
+		return nil, lookupErrorf("Search key is required but was not found")
 	}
 	var out []value.Value
 	for _, term := range terms {
@@ -347,7 +347,7 @@ func (c *LookupCall) inline(term string) (string, error) {
 		}
 	}
 	if key == "" {
-		return "", lookupErrorf("search key is required but was not found")
+		return "", lookupErrorf("Search key is required but was not found")
 	}
 	return key, nil
 }

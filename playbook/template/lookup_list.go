@@ -303,7 +303,7 @@ func (c *LookupCall) sequenceTerm(term string) error {
 				continue
 			}
 			if err := c.set(c.option(name), value.S(m[i+1])); err != nil {
-				return lookupErrorf("unknown error parsing with_sequence arguments: %q. Error was: %w", term, err)
+				return err
 			}
 		}
 		return nil

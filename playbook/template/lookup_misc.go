@@ -94,21 +94,22 @@ func runVars(c *LookupCall) ([]value.Value, error) {
 }
 
 func runVarnames(c *LookupCall) ([]value.Value, error) {
-	terms, err := c.TextTerms()
-	if err != nil {
-		return nil, err
-	}
 	var out []value.Value
 	names := c.scope.Names()
-	for _, term := range terms {
+	for _, t := range c.Terms {
+		text, ok := t.(value.Str)
+		if !ok {
+			return nil, lookupErrorf("Invalid setting identifier, \"%s\" is not a string, it is a <class '%s'>", value.String(t), t.Type())
+		}
+		term := text.S
 		re, err := filter.Regexp(term, 0)
 		if err != nil {
-			return nil, lookupErrorf("unable to use %q as a search parameter: %w", term, err)
+			return nil, lookupErrorf("Unable to use \"%s\" as a search parameter: %w", term, err)
 		}
 		for _, name := range names {
 			m, err := re.Search(name)
 			if err != nil {
-				return nil, lookupErrorf("unable to use %q as a search parameter: %w", term, err)
+				return nil, lookupErrorf("Unable to use \"%s\" as a search parameter: %w", term, err)
 			}
 			if m != nil {
 				out = append(out, value.S(name))
@@ -141,14 +142,14 @@ func runHostnames(c *LookupCall) ([]value.Value, error) {
 func runConfig(c *LookupCall) ([]value.Value, error) {
 	kind, plugin := c.Text("plugin_type"), c.Text("plugin_name")
 	if (kind == "") != (plugin == "") {
-		return nil, optionErrorf("both plugin_type and plugin_name are required, cannot use one without the other")
+		return nil, optionErrorf("Both plugin_type and plugin_name are required, cannot use one without the other")
 	}
 	site := c.Site()
 	var out []value.Value
 	for _, term := range c.Terms {
 		name, ok := term.(value.Str)
 		if !ok {
-			return nil, optionErrorf("invalid setting identifier, %s is not a string, its a %s", value.Repr(term), term.Type())
+			return nil, optionErrorf("Invalid setting identifier, \"%s\" is not a string, its a <class '%s'>", value.String(term), term.Type())
 		}
 		var v value.Value
 		var origin string
@@ -167,7 +168,7 @@ func runConfig(c *LookupCall) ([]value.Value, error) {
 		case found:
 			out = append(out, v)
 		case c.Text("on_missing") == "error":
-			return nil, lookupErrorf("unable to find setting %s", name.S)
+			return nil, lookupErrorf("Unable to find setting %s", name.S)
 		case c.Text("on_missing") == "warn":
 			site.warn("Skipping, did not find setting " + name.S)
 		}

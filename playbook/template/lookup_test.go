@@ -41,7 +41,7 @@ func TestLookupErrors(t *testing.T) {
 		t.Errorf("warnings: %v", warned)
 	}
 	b.fails("{{ lookup('file', 'x', errors='maybe') }}", "not one of strict, warn, ignore")
-	b.fails("{{ lookup('config', 'X', on_missing='maybe', errors='ignore') }}", "not one of error, warn, skip")
+	b.fails("{{ lookup('config', 'X', on_missing='maybe', errors='ignore') }}", "valid values are: error, warn, skip")
 	b.fails("{{ lookup('csvfile', 'x', col='a') }}", "'a' is no integer")
 	b.fails("{{ lookup('no_such') }}", "lookup plugin (no_such) not found")
 	b.fails("{{ lookup('community.general.dig', 'x') }}", "hint: use pipe")
@@ -264,8 +264,8 @@ func TestConfigAndHosts(t *testing.T) {
 	b.want("{{ lookup('config', 'DEFAULT_FORKS') }}", "str '5'")
 	b.want("{{ q('config', 'DEFAULT_FORKS', show_origin=true) }}", "list [(5, 'default')]")
 	b.want("{{ lookup('config', 'remote_user', plugin_type='connection', plugin_name='ssh') }}", "str 'connectionsshremote_user'")
-	b.fails("{{ lookup('config', 'remote_user', plugin_type='connection') }}", "both plugin_type and plugin_name")
-	b.fails("{{ lookup('config', 'NOPE') }}", "unable to find setting NOPE")
+	b.fails("{{ lookup('config', 'remote_user', plugin_type='connection') }}", "Both plugin_type and plugin_name")
+	b.fails("{{ lookup('config', 'NOPE') }}", "Unable to find setting NOPE")
 	b.want("{{ q('config', 'NOPE', on_missing='warn') }}", "list []")
 	if len(warned) != 1 {
 		t.Errorf("warnings: %v", warned)

@@ -118,6 +118,9 @@ func plainForm(v value.Value) (value.Value, error) {
 		return value.S(v.isoformat("T")), nil
 	case value.Sealed:
 		return value.D("__ansible_vault", value.S(v.Text)), nil
+	case value.Mapping:
+		d, _, err := asDict(v)
+		return d, err
 	}
 	return nil, typeErr("object of type %s is not JSON serializable", v.Type())
 }

@@ -203,11 +203,7 @@ func vaultFilter(c *call) (value.Value, error) {
 	}
 	var salt []byte
 	if c.has(1) {
-		s, err := c.str(1)
-		if err != nil {
-			return nil, err
-		}
-		salt = []byte(s)
+		salt = []byte(value.String(c.args[1])) // ansible-core 2.18: to_bytes takes numbers too
 	}
 	text, err := vault.Encrypt([]byte(plain), secret, vaultID(c, 2, 4), salt)
 	if err != nil {
