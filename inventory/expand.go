@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"os/exec"
 	"strconv"
 	"strings"
 
@@ -11,11 +12,14 @@ import (
 // maxRange bounds what one host range may expand to.
 const maxRange = 1_000_000
 
+// implicit makes the host nobody declared. Its interpreter is the Python of this machine,
+// where there is one (ansible-core 2.18: that of ansible itself).
 func implicit(name string) *Host {
-	return &Host{
-		Name: name, Implicit: true,
-		Vars: value.D("ansible_connection", value.S("local")),
+	h := &Host{Name: name, Implicit: true, Vars: value.D("ansible_connection", value.S("local"))}
+	if python, err := exec.LookPath("python3"); err == nil {
+		h.Vars.SetStr("ansible_python_interpreter", value.S(python))
 	}
+	return h
 }
 
 // SplitPort splits "name:port". IPv6 addresses need brackets to carry a port.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -268,7 +269,12 @@ func (p *project) openEngine(strict bool) error {
 	case p.settings.Bool("DEFAULT_JINJA2_NATIVE"):
 		mode = template.Native
 	}
+	var null value.Value
+	if p.settings.Set("DEFAULT_NULL_REPRESENTATION") {
+		null = value.S(p.settings.Str("DEFAULT_NULL_REPRESENTATION"))
+	}
 	engine, err := template.New(template.Options{
+		Null: null, KeepUndefined: !p.settings.Bool("DEFAULT_UNDEFINED_VAR_BEHAVIOR"),
 		Mode: mode, Extensions: p.settings.List("DEFAULT_JINJA2_EXTENSIONS"),
 		StringFilters: p.settings.List("STRING_TYPE_FILTERS"), Managed: p.settings.Str("DEFAULT_MANAGED_STR"),
 		Warn: p.warn,
@@ -288,6 +294,7 @@ func (p *project) openEngine(strict bool) error {
 // that stands for it.
 func (p *project) varsRun(o vars.Options) *vars.Run {
 	s := p.settings
+	o.Python, _ = exec.LookPath("python3")
 	o.Inventory, o.Templater, o.Files, o.ExtraVars = p.inv, p.engine, p.files, p.extra
 	o.Site.OpenVault = p.open
 	o.Site.Setting = s.Value

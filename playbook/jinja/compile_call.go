@@ -1,7 +1,6 @@
 package jinja
 
 import (
-
 	"orch/playbook/jinja/value"
 )
 

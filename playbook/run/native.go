@@ -14,6 +14,7 @@ import (
 
 	"orch/modules"
 	"orch/playbook/jinja/value"
+	"orch/playbook/template"
 	"orch/playbook/vars"
 )
 
@@ -65,7 +66,7 @@ func (w *work) setFact(o *outcome, scope *vars.Scope) error {
 func (e *engine) factValue(v value.Value) value.Value {
 	s, ok := v.(value.Str)
 	if !ok || e.cfg.Native {
-		return v
+		return template.Lists(v)
 	}
 	switch strings.ToLower(s.S) {
 	case "true", "yes":

@@ -26,7 +26,11 @@ func (e *Engine) Truth(ctx context.Context, cond value.Value, s Scope) (value.Va
 		if c.From == nil {
 			return e.dataCondition(c, c)
 		}
-		return e.condition(ctx, c, s)
+		v, err := e.condition(ctx, c, s)
+		if e.keeps(err) {
+			return value.Bool(false), nil
+		}
+		return v, err
 	}
 	return e.boolean(cond, value.Str{S: value.Repr(cond)})
 }

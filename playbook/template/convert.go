@@ -90,7 +90,7 @@ func (m Mode) single(v value.Value) (value.Value, error) {
 	if m != Classic {
 		p, err := plain(v)
 		if err == nil && m == Strict {
-			p = lists(p)
+			p = Lists(p)
 		}
 		return p, err
 	}
@@ -268,18 +268,19 @@ func holdsText(v value.Value) bool {
 	return false
 }
 
-// lists makes lists of tuples, as ansible-core 2.19 does.
-func lists(v value.Value) value.Value {
+// Lists makes lists of tuples: ansible-core 2.18 does where it templates a variable or a
+// fact, 2.19 everywhere.
+func Lists(v value.Value) value.Value {
 	switch v := v.(type) {
 	case value.Tuple:
-		return lists(value.NewList(v...))
+		return Lists(value.NewList(v...))
 	case *value.List:
 		if !slices.ContainsFunc(v.Items, holdsTuple) {
 			return v
 		}
 		items := make([]value.Value, len(v.Items))
 		for i, item := range v.Items {
-			items[i] = lists(item)
+			items[i] = Lists(item)
 		}
 		return value.NewList(items...)
 	case *value.Dict:
@@ -288,7 +289,7 @@ func lists(v value.Value) value.Value {
 		}
 		out := value.NewDict(v.Len())
 		for k, item := range v.All() {
-			_ = out.Set(k, lists(item)) // a key of a dict is hashable
+			_ = out.Set(k, Lists(item)) // a key of a dict is hashable
 		}
 		return out
 	}

@@ -22,6 +22,11 @@ type Options struct {
 	StringFilters []string
 	// Managed is ansible_managed; "" for "Ansible managed".
 	Managed string
+	// Null, if set, is what a lone {{ name }} of a null variable yields (null_representation).
+	Null value.Value
+	// KeepUndefined leaves a text that uses something undefined as it is, and lets such a
+	// condition be false (error_on_undefined_vars=False).
+	KeepUndefined bool
 	// Lookups adds to and overrides the lookups, by their full names.
 	Lookups map[string]Lookup
 	// Filters, Tests and Globals add to and override Ansible's.
@@ -87,7 +92,11 @@ func (e *Engine) Value(ctx context.Context, v value.Value, s Scope) (value.Value
 		if v.From == nil || !mayBeTemplate(v.S) {
 			return v, nil
 		}
-		return e.text(ctx, v, s)
+		got, err := e.text(ctx, v, s)
+		if e.keeps(err) {
+			return v, nil
+		}
+		return got, err
 	case value.Sealed:
 		return openSealed(v, s)
 	case *value.List:
@@ -110,6 +119,12 @@ func (e *Engine) Value(ctx context.Context, v value.Value, s Scope) (value.Value
 		return e.dict(ctx, v, s)
 	}
 	return v, nil
+}
+
+// keeps says whether an error is passed over (ansible-core 2.18: do_template without
+// fail_on_undefined).
+func (e *Engine) keeps(err error) bool {
+	return err != nil && e.opt.KeepUndefined && IsUndefined(err) != nil
 }
 
 // items templates what needs it; the slice is copied only then, so that constant values
@@ -247,7 +262,12 @@ func (e *Engine) bare(_ context.Context, name string, v value.Str, s Scope) (val
 		return nil, false, nil
 	}
 	switch raw.(type) {
-	case value.Bool, value.Int, *value.BigInt, value.Float, value.None, value.Unknown:
+	case value.None:
+		if e.opt.Null != nil {
+			return e.opt.Null, true, nil
+		}
+		return raw, true, nil
+	case value.Bool, value.Int, *value.BigInt, value.Float, value.Unknown:
 		return raw, true, nil
 	}
 	got, ok, err := s.Lookup(name)

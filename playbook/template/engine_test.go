@@ -295,6 +295,37 @@ func TestTruth(t *testing.T) {
 	strict.truth(at("l | length > 0"), "bool True")
 }
 
+// TestUndefinedIsKept: error_on_undefined_vars=False.
+func TestUndefinedIsKept(t *testing.T) {
+	b := newBench(t, template.Options{KeepUndefined: true}, "n: 5\ninner: 'a {{ nope }}'", "")
+	b.want("{{ nope }}", "str '{{ nope }}'")
+	b.want("x {{ n }} {{ nope.deeper }}", "str 'x {{ n }} {{ nope.deeper }}'")
+	b.want("{{ n }}", "int 5")
+	b.want("{{ inner }}!", "str 'a {{ nope }}!'")
+	b.want("{{ inner | upper }}", "str 'A {{ NOPE }}'")
+	b.truth(at("nope"), "bool False")
+	b.truth(at("not nope"), "bool False")
+	b.truth(at("'{{ nope }}' == 'x'"), "bool False")
+	b.truth(at("nope is defined or n == 5"), "bool True")
+	if _, err := b.engine.Value(ctx, at("{{ 1 + 'x' }}"), b); err == nil {
+		t.Error("only what is undefined is passed over")
+	}
+	out, err := b.engine.Render(ctx, template.File{Text: "{{ n }} {{ nope }}\n"}, b)
+	if err != nil || value.String(out) != "{{ n }} {{ nope }}\n" {
+		t.Errorf("a file is %v, %v", out, err)
+	}
+}
+
+// TestNullRepresentation: what null_representation says stands for a null variable alone.
+func TestNullRepresentation(t *testing.T) {
+	const vars = "nothing: null\nd: {k: null}"
+	b := newBench(t, template.Options{Null: value.S("none")}, vars, "")
+	b.want("{{ nothing }}", "str 'none'")
+	b.want("{{ nothing }}{{ nothing }}", "str ''")
+	b.want("{{ d.k }}", "str ''")
+	newBench(t, template.Options{}, vars, "").want("{{ nothing }}", "NoneType None")
+}
+
 func TestStrictTypes(t *testing.T) {
 	b := newBench(t, template.Options{Mode: template.Strict}, "n: 5\ntwice: '{{ n }}'\nlist_text: '[1]'\nnothing: null", "")
 	b.want("{{ twice }}", "int 5")

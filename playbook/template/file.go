@@ -119,6 +119,9 @@ func (e *Engine) renderJinja(ctx context.Context, f File, s Scope) (value.Value,
 	} else {
 		out, err = tmpl.Native(ctx, s)
 	}
+	if e.keeps(err) {
+		return value.S(f.Text), nil
+	}
 	if err != nil {
 		return nil, e.inFile(ctx, wrap(err, text, 0))
 	}

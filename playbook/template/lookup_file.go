@@ -1,10 +1,8 @@
 package template
 
 import (
-	"encoding/csv"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"os/user"
@@ -342,9 +340,8 @@ func (c *LookupCall) inline(term string) (string, error) {
 		if o == nil {
 			return "", lookupErrorf("%s is not a valid option", kv.key)
 		}
-		if err := c.set(o, value.S(kv.val)); err != nil {
-			return "", err
-		}
+		// ansible-core 2.18 makes numbers of the columns only when a row is found.
+		c.options[o.Name] = value.S(kv.val)
 	}
 	if key == "" {
 		return "", lookupErrorf("Search key is required but was not found")
@@ -372,41 +369,36 @@ func (c *LookupCall) csvValue(key string) (value.Value, error) {
 	if utf8.RuneCountInString(delimiter) != 1 {
 		return nil, lookupErrorf(`csvfile: "delimiter" must be a 1-character string`)
 	}
-	r := csv.NewReader(strings.NewReader(s))
-	r.Comma, _ = utf8.DecodeRuneInString(delimiter)
-	r.FieldsPerRecord, r.LazyQuotes = -1, true
-	for {
-		row, err := r.Read()
-		if errors.Is(err, io.EOF) {
-			return c.Option("default"), nil
-		}
+	comma, _ := utf8.DecodeRuneInString(delimiter)
+	for _, row := range csvRows(s, comma) {
+		keycol, err := c.column(row, "keycol")
 		if err != nil {
-			return nil, lookupErrorf("csvfile: %w", err)
-		}
-		keycol, keyed := column(row, c.Int("keycol"))
-		if !keyed {
-			return nil, lookupErrorf("csvfile: list index out of range")
+			return nil, err
 		}
 		if keycol != key {
 			continue
 		}
-		col, ok := column(row, c.Int("col"))
-		if !ok {
-			return nil, lookupErrorf("csvfile: list index out of range")
-		}
-		return value.S(col), nil
+		col, err := c.column(row, "col")
+		return value.S(col), err
 	}
+	return c.Option("default"), nil
 }
 
-// column is Python's row[i].
-func column(row []string, i int) (string, bool) {
+// column is Python's row[int(i)], i being an option.
+func (c *LookupCall) column(row []string, option string) (string, error) {
+	v, err := coerceInt(c.Option(option))
+	if err != nil {
+		return "", lookupErrorf("csvfile: %s: %w", option, err)
+	}
+	n, _ := v.(value.Int)
+	i := int(n)
 	if i < 0 {
 		i += len(row)
 	}
 	if i < 0 || i >= len(row) {
-		return "", false
+		return "", lookupErrorf("csvfile: list index out of range")
 	}
-	return row[i], true
+	return row[i], nil
 }
 
 // decodeText makes UTF-8 of text in an encoding Python knows by that name.

@@ -49,7 +49,7 @@ for part in $parts; do
 	kube) printf '\n== kube: the cluster modules beside kubernetes.core and kubectl\n'; "$here/kube.sh" ;;
 	jinja)
 		printf '\n== jinja: expressions and templates beside CPython\n'
-		go test -run '^$' -bench . -benchtime 1s ./playbook/jinja | grep -v '^PASS\|^ok' ;;
+		"$here/jinja.sh" ;;
 	*) "$program/bench" "$part" ;;
 	esac
 done

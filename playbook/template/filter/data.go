@@ -122,6 +122,9 @@ func plainForm(v value.Value) (value.Value, error) {
 		d, _, err := asDict(v)
 		return d, err
 	}
+	if v.Type() == "str" { // text of a type of its own, such as omit
+		return value.S(value.String(v)), nil
+	}
 	return nil, typeErr("object of type %s is not JSON serializable", v.Type())
 }
 

@@ -37,7 +37,7 @@ func strftimeFilter(c *call) (value.Value, error) {
 	if c.has(0) {
 		sec, err := value.ToFloat(c.args[0])
 		if err != nil {
-			return nil, fmt.Errorf("invalid value for epoch value (%s)", value.String(c.args[0]))
+			return nil, valueErr("Invalid value for epoch value (%s)", value.String(c.args[0]))
 		}
 		whole, frac := math.Modf(float64(sec))
 		t = time.Unix(int64(whole), int64(frac*1e9))

@@ -299,7 +299,7 @@ func subelementsOf(v value.Value, keys []value.Value, skipMissing bool) ([]value
 func rekeyOnMember(c *call) (value.Value, error) {
 	duplicates := value.String(c.args[1])
 	if duplicates != "error" && duplicates != "overwrite" {
-		return nil, badChoice("rekey_on_member: duplicates", duplicates, "error", "overwrite")
+		return nil, valueErr("duplicates parameter to rekey_on_member has unknown value: %s", duplicates)
 	}
 	var items []value.Value
 	if d, ok, err := asDict(c.in); err != nil {
@@ -309,9 +309,9 @@ func rekeyOnMember(c *call) (value.Value, error) {
 			items = append(items, v)
 		}
 	} else if _, isStr := asStr(c.in); isStr {
-		return nil, typeErr("type is not a valid list, set, or dict")
+		return nil, typeErr("Type is not a valid list, set, or dict")
 	} else if items, err = value.Items(c.in); err != nil {
-		return nil, typeErr("type is not a valid list, set, or dict")
+		return nil, typeErr("Type is not a valid list, set, or dict")
 	}
 	out := value.NewDict(len(items))
 	for _, item := range items {
@@ -320,17 +320,17 @@ func rekeyOnMember(c *call) (value.Value, error) {
 			return nil, err
 		}
 		if !ok {
-			return nil, typeErr("list item is not a valid dict")
+			return nil, typeErr("List item is not a valid dict")
 		}
 		key, ok, err := d.Get(c.args[0])
 		if err != nil {
 			return nil, err
 		}
 		if !ok {
-			return nil, fmt.Errorf("key %s was not found", value.String(c.args[0]))
+			return nil, valueErr("Key %s was not found", value.String(c.args[0]))
 		}
 		if _, taken, _ := out.Get(key); taken && duplicates == "error" {
-			return nil, fmt.Errorf("key %s is not unique, cannot correctly turn into dict", value.String(key))
+			return nil, valueErr("Key %s is not unique, cannot correctly turn into dict", value.String(key))
 		}
 		if err := out.Set(key, item); err != nil {
 			return nil, err

@@ -207,7 +207,7 @@ func toUUID(c *call) (value.Value, error) {
 	digits = strings.ReplaceAll(strings.Trim(digits, "{}"), "-", "")
 	ns, err := hex.DecodeString(digits)
 	if err != nil || len(ns) != 16 {
-		return nil, fmt.Errorf("invalid value '%s' for 'namespace': badly formed hexadecimal UUID string", namespace)
+		return nil, valueErr("Invalid value '%s' for 'namespace': badly formed hexadecimal UUID string", namespace)
 	}
 	sum := sha1.Sum(append(ns, s...))
 	id := sum[:16]

@@ -199,7 +199,7 @@ func vaultFilter(c *call) (value.Value, error) {
 		plain, ok = string(b), true
 	}
 	if !ok {
-		return nil, typeErr("can only vault strings, instead we got: %s", typeName(c.in))
+		return nil, typeErr("Can only vault strings, instead we got: %s", typeName(c.in))
 	}
 	var salt []byte
 	if c.has(1) {
@@ -207,7 +207,7 @@ func vaultFilter(c *call) (value.Value, error) {
 	}
 	text, err := vault.Encrypt([]byte(plain), secret, vaultID(c, 2, 4), salt)
 	if err != nil {
-		return nil, fmt.Errorf("unable to encrypt: %w", err)
+		return nil, valueErr("Unable to encrypt: %s", err)
 	}
 	if c.truth(3) {
 		return value.Sealed{Text: string(text)}, nil
@@ -229,7 +229,7 @@ func unvault(c *call) (value.Value, error) {
 	default:
 		s, ok := asStr(v)
 		if !ok {
-			return nil, typeErr("vault should be in the form of a string, instead we got: %s", typeName(c.in))
+			return nil, typeErr("Vault should be in the form of a string, instead we got: %s", typeName(c.in))
 		}
 		text = s
 	}
@@ -238,7 +238,7 @@ func unvault(c *call) (value.Value, error) {
 	}
 	plain, err := vault.Decrypt([]byte(text), secret)
 	if err != nil {
-		return nil, fmt.Errorf("unable to decrypt: %w", err)
+		return nil, valueErr("Unable to decrypt: %s", err)
 	}
 	return value.S(string(plain)), nil
 }
