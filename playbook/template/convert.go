@@ -217,6 +217,8 @@ func plain(v value.Value) (value.Value, error) {
 	case value.Tuple:
 		items, err := plainItems(x)
 		return value.Tuple(items), err
+	case value.Tupled:
+		return plain(x.Tuple())
 	}
 	items, err := value.Items(v)
 	if err != nil {
@@ -334,7 +336,7 @@ func plainItems(items []value.Value) ([]value.Value, error) {
 
 func onDemand(v value.Value) bool {
 	switch v := v.(type) {
-	case value.Mapping, *value.Iterator, *value.DictView, *value.Range:
+	case value.Mapping, *value.Iterator, *value.DictView, *value.Range, value.Tupled:
 		return true
 	case *value.List:
 		for _, item := range v.Items {
@@ -389,6 +391,8 @@ func isLiteral(v value.Value) bool {
 		return true
 	case value.Mapping: // variables: they hold what can be printed
 		return true
+	case value.Tupled:
+		return isLiteral(v.Tuple())
 	}
 	return false
 }

@@ -316,6 +316,15 @@ func TestUndefinedIsKept(t *testing.T) {
 	}
 }
 
+// TestGroupsAreTuples: what groupby yields is read again as the tuples it prints as.
+func TestGroupsAreTuples(t *testing.T) {
+	const vars = "l: [{n: 1, k: a}, {n: 2, k: a}]"
+	for _, mode := range []template.Mode{template.Classic, template.Native} {
+		newBench(t, template.Options{Mode: mode}, vars, "").want("{{ l | groupby('k') }}", "list [('a', [{'n': 1, 'k': 'a'}, {'n': 2, 'k': 'a'}])]")
+	}
+	newBench(t, template.Options{Mode: template.Strict}, vars, "").want("{{ l | groupby('k') }}", "list [['a', [{'n': 1, 'k': 'a'}, {'n': 2, 'k': 'a'}]]]")
+}
+
 // TestNullRepresentation: what null_representation says stands for a null variable alone.
 func TestNullRepresentation(t *testing.T) {
 	const vars = "nothing: null\nd: {k: null}"

@@ -33,7 +33,7 @@ var logicFilters = []def{
 		},
 	},
 	{
-		names: "extract", sig: "container, morekeys=None", filter: extract,
+		names: "extract", sig: "container, morekeys=None", accept: acceptUndefined, filter: extract,
 		doc:      "Looks a key up in a container: for use with map. morekeys are further keys to follow from there.",
 		examples: []string{"{{ ['b', 'a'] | map('extract', {'a': 1, 'b': 2}) }}", "[2, 1]", "{{ 'x' | extract({'x': {'y': [5]}}, ['y', 0]) }}", "5"},
 	},
