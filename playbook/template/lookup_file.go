@@ -352,7 +352,7 @@ func (c *LookupCall) inline(term string) (string, error) {
 func (c *LookupCall) csvValue(key string) (value.Value, error) {
 	path, err := c.Site().Find("files", c.Text("file"))
 	if err != nil {
-		return nil, lookupErrorf("csvfile: %w", err)
+		return nil, lookupErrorf("csvfile: No such file or directory: %w", err)
 	}
 	text, err := os.ReadFile(path)
 	if err != nil {

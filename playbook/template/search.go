@@ -72,7 +72,7 @@ type NotFoundError struct {
 
 // Error implements error.
 func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("No such file or directory: %q\nsearched in:\n\t%s", e.Name, strings.Join(e.Searched, "\n\t"))
+	return fmt.Sprintf("could not find %q\nsearched in:\n\t%s", e.Name, strings.Join(e.Searched, "\n\t"))
 }
 
 // Unwrap makes the error one of a missing file.
