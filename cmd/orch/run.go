@@ -103,6 +103,9 @@ was unreachable, 5 changes are pending (--check --exit-code), 130 interrupted.`,
 	return cmd
 }
 
+// helpers open the helper of an architecture; nil is those that are embedded.
+var helpers func(arch string) (sum string, open func() (io.ReadCloser, error), err error)
+
 // A job is a set of playbooks, loaded, with everything needed to run them.
 type job struct {
 	*project
@@ -296,7 +299,7 @@ func (j *job) config(cmd *cobra.Command, sink run.Sink) (run.Config, error) {
 	}
 	pool := target.NewPool(target.PoolConfig{
 		Warn:       func(host, msg string) { j.warn(source.Diagnostic{Msg: host + ": " + msg}) },
-		Passphrase: j.passphrase, Self: jobCommand(),
+		Passphrase: j.passphrase, Self: jobCommand(), Helper: helpers,
 	})
 	facts, err := openFactCache(s)
 	if err != nil {

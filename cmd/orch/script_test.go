@@ -19,7 +19,12 @@ import (
 var update = flag.Bool("update", false, "rewrite what the scripts expect, and what orch does in the cases that differ on purpose")
 
 func TestMain(m *testing.M) {
-	run := func() { os.Exit(mainExit(os.Args, os.Stderr)) }
+	run := func() {
+		if os.Getenv(noHelper) != "" {
+			helpers = withoutHelpers
+		}
+		os.Exit(mainExit(os.Args, os.Stderr))
+	}
 	commands := map[string]func(){"orch": run}
 	for name := range personas {
 		commands[name] = run

@@ -25,7 +25,7 @@ type Getent struct {
 
 // GetentOut is the result of getent.
 type GetentOut struct {
-	Facts map[string]map[string]record `json:"ansible_facts"`
+	Facts map[string]map[string]record `json:"ansible_facts" orch:"after"`
 	Msg   string                       `json:"msg,omitempty"`
 }
 
@@ -75,15 +75,25 @@ func (g *Getent) Plan(ctx context.Context, v modules.View) (plan, error) {
 		out.Msg = "One or more supplied key could not be found in the database."
 		return plan{Out: out, Msg: out.Msg}, nil
 	}
+	if o.RC == 2 {
+		f := modules.Failf("One or more supplied key could not be found in the database.")
+		return plan{Steps: []step{failing("look up "+g.title(), f)}, Out: out}, nil
+	}
 	msg := map[int]string{
 		1: "Missing arguments, or database unknown.",
-		2: "One or more supplied key could not be found in the database.",
 		3: "Enumeration not supported on this database.",
 	}[o.RC]
 	if msg == "" {
 		msg = "Unexpected failure!"
 	}
 	return plan{}, modules.Failf("%s", msg)
+}
+
+func (g *Getent) title() string {
+	if g.Key == nil {
+		return g.Database
+	}
+	return *g.Key + " in " + g.Database
 }
 
 func (g *Getent) fields(line string) []string {

@@ -47,7 +47,8 @@ func listers() []lister {
 	return []lister{
 		{"apt", []string{"dpkg-query", "-W", "-f", `${db:Status-Abbrev}\t${Package}\t${Version}\t${Architecture}\t${Section}\n`}, func(line string) (PackageFact, bool) {
 			f := strings.Split(line, "\t")
-			if len(f) < 5 || !strings.HasPrefix(f[0], "ii") {
+			// what is wanted ("h" of a held package) does not matter, what is there does
+			if len(f) < 5 || len(f[0]) < 2 || f[0][1] != 'i' {
 				return PackageFact{}, false
 			}
 			return PackageFact{Name: f[1], Version: f[2], Arch: f[3], Category: f[4], Source: "apt"}, true

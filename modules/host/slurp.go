@@ -15,7 +15,7 @@ type Slurp struct {
 
 // SlurpOut is the result of slurp.
 type SlurpOut struct {
-	Content  string `json:"content"`
+	Content  string `json:"content" orch:"after"`
 	Source   string `json:"source"`
 	Encoding string `json:"encoding"`
 }

@@ -62,10 +62,30 @@ func (p *play) newBatch(hosts []*inventory.Host) *batch {
 			p.removed[h.Name] = true
 		}
 		b.cached(host)
+		b.passwords(host)
 	}
 	b.seekStart()
 	b.publish()
 	return b
+}
+
+// passwordNames are the variables that hold passwords of connections.
+var passwordNames = []string{
+	"ansible_password", "ansible_ssh_pass", "ansible_ssh_password", "ansible_become_password", "ansible_become_pass",
+	"ansible_sudo_pass", "ansible_su_pass", "ansible_doas_pass",
+}
+
+// passwords makes a host's passwords secrets before anything is printed, whether its
+// connection needs them or not. Templates are left alone: evaluating one may ask a
+// password store.
+func (b *batch) passwords(h *host) {
+	scope := b.play.vars.Eval(b.run.ctx, h.vars)
+	for _, name := range passwordNames {
+		v, ok, err := scope.Raw(name)
+		if s, isText := v.(value.Str); err == nil && ok && isText && !strings.Contains(s.S, "{{") {
+			b.run.redact.Add(s.S)
+		}
+	}
 }
 
 // open says that the batch has begun, once.
