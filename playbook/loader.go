@@ -94,7 +94,7 @@ func (l *Loader) Files() *source.Files { return l.c.Files }
 func (l *Loader) Load(path string) (*Playbook, source.Diagnostics) {
 	ld := l.begin()
 	pb := &Playbook{Path: path}
-	pb.Plays = ld.playbook(path, nil, nil)
+	pb.Plays = ld.playbook(path, nil, nil, nil)
 	diags := ld.finish()
 	pb.remarks = ld.remarks
 	return pb, diags

@@ -15,7 +15,7 @@ import (
 var importNames = []string{"import_playbook", builtin + "import_playbook", legacy + "import_playbook"}
 
 // playbook reads the plays of a file; from is what imports it, stack the files that led here.
-func (ld *load) playbook(path string, from *source.Node, stack []string) []*Play {
+func (ld *load) playbook(path string, from *source.Node, stack []string, given *value.Dict) []*Play {
 	if slices.Contains(stack, path) || len(stack) > maxDepth {
 		ld.errorf(from.Pos(), "import_playbook never ends: %s", strings.Join(append(stack, path), " imports "))
 		return nil
@@ -41,7 +41,7 @@ func (ld *load) playbook(path string, from *source.Node, stack []string) []*Play
 			ld.errorf(item.Pos(), "playbook entries must be either valid plays or 'import_playbook' statements")
 			continue
 		}
-		sc := scope{load: ld, play: &Play{Pos: item.Pos(), File: path, Dir: filepath.Dir(path)}}
+		sc := scope{load: ld, given: given, play: &Play{Pos: item.Pos(), File: path, Dir: filepath.Dir(path)}}
 		var imported source.Entry
 		for _, name := range importNames {
 			if e := item.Get(name); e.Key != nil {
@@ -75,14 +75,13 @@ func (sc scope) importPlaybook(n *source.Node, imported source.Entry, stack []st
 			sc.invalidKey(e.Key, onImport, "PlaybookInclude")
 		}
 	}
-	sc.play.Vars = k.Vars
+	sc.play.Vars = overlay(k.Vars, sc.given)
 	path, ok := sc.playbookFile(imported)
 	if !ok {
 		return nil
 	}
-	plays := sc.playbook(path, imported.Value, stack)
+	plays := sc.playbook(path, imported.Value, stack, sc.play.Vars)
 	for _, p := range plays {
-		p.Vars = overlay(p.Vars, k.Vars)
 		p.When = append(slices.Clone(k.When), p.When...)
 		for _, tag := range k.Tags {
 			if !slices.ContainsFunc(p.Tags, func(t value.Value) bool { return tagText(t) == tagText(tag) }) {
@@ -176,6 +175,7 @@ func (sc *scope) readPlay(n *source.Node) {
 			sc.playKeyword(e)
 		}
 	}
+	p.Vars = overlay(p.Vars, sc.given) // what is imported statically may be named by them
 	if n.Get("hosts").Key == nil {
 		sc.errorf(n.Pos(), "the field 'hosts' is required but was not set").Hint = "write the hosts of the play, or \"hosts: all\""
 	}

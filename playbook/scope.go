@@ -16,6 +16,8 @@ type scope struct {
 	role     *Role
 	block    *Block
 	handlers bool
+	// given are the vars of the import_playbook the play came by; they win over its own.
+	given *value.Dict
 	// stack are the files that led here by static imports, outermost first.
 	stack []string
 	// collections are those of the nearest collections keyword.

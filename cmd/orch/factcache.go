@@ -77,3 +77,20 @@ func (c *jsonFiles) Clear(host string) error {
 	}
 	return nil
 }
+
+// flushFacts clears the facts of every host of the inventory (--flush-cache).
+func (j *job) flushFacts(facts run.FactCache) error {
+	if facts == nil { // memory: nothing is kept between runs
+		return nil
+	}
+	hosts := j.inv.Hosts()
+	if h := j.inv.Localhost(); h != nil {
+		hosts = append(hosts, h)
+	}
+	for _, h := range hosts {
+		if err := facts.Clear(h.Name); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -302,6 +302,9 @@ func (j *job) config(cmd *cobra.Command, sink run.Sink) (run.Config, error) {
 		Passphrase: j.passphrase, Self: jobCommand(), Helper: helpers,
 	})
 	facts, err := openFactCache(s)
+	if err == nil && f.project.inventory.flush {
+		err = j.flushFacts(facts)
+	}
 	if err != nil {
 		return run.Config{}, err
 	}

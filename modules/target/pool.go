@@ -255,6 +255,11 @@ func (p *Pool) Reset(name string) error {
 	return p.drop(func(s HostSpec) bool { return s.Name == name })
 }
 
+// Release ends the helpers of a host (by inventory name) that run as a user.
+func (p *Pool) Release(name, user string) error {
+	return p.drop(func(s HostSpec) bool { return s.Name == name && s.Become.Method != "" && s.Become.User == user })
+}
+
 // drop closes placements before the connections they run over, each kind at once.
 func (p *Pool) drop(which func(HostSpec) bool) error {
 	p.mu.Lock()

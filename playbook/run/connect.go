@@ -18,6 +18,8 @@ type Connector interface {
 	Connect(ctx context.Context, spec target.HostSpec) (target.Placement, error)
 	// Conn is the bare connection, with become applied. The connector closes it.
 	Conn(ctx context.Context, spec target.HostSpec) (transport.Conn, error)
+	// Release ends what runs on a host as a user, so that the user can be changed.
+	Release(name, user string) error
 	// Reset closes every connection to a host, by inventory name.
 	Reset(name string) error
 	Close() error

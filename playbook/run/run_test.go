@@ -308,6 +308,8 @@ func (f *fakeHosts) Conn(context.Context, target.HostSpec) (transport.Conn, erro
 	return nil, errors.New("no bare connections here")
 }
 
+func (f *fakeHosts) Release(string, string) error { return nil }
+
 func (f *fakeHosts) Reset(name string) error {
 	f.emit("reset " + name)
 	return nil

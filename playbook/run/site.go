@@ -15,6 +15,7 @@ import (
 
 	"orch/modules"
 	"orch/modules/control"
+	hostmod "orch/modules/host"
 	"orch/modules/target"
 	"orch/modules/target/wire"
 	"orch/playbook/jinja/value"
@@ -178,6 +179,13 @@ func (s *site) request(ctx context.Context, module string, args any, o modules.O
 	spec, err := s.hostSpec()
 	if err != nil {
 		return modules.Result{}, err
+	}
+	if u, ok := args.(*hostmod.User); ok && !o.Check && spec.Become.User != u.Name {
+		// A helper of that user's would keep userdel and usermod from their work, and has
+		// the groups of before.
+		if err := s.w.b.run.cfg.Connector.Release(spec.Name, u.Name); err != nil {
+			s.Warn("end the helper of " + u.Name + ": " + err.Error())
+		}
 	}
 	p, err := s.w.b.run.cfg.Connector.Connect(ctx, spec)
 	if err != nil {
