@@ -336,8 +336,10 @@ func (inv *Inventory) reconcile() {
 			_ = inv.link(all, g) // all has no parents: no loop is possible
 		}
 		if p, ok := g.Vars.GetStr("ansible_group_priority"); ok {
+			// ansible-core 2.18: it is no variable of the group's hosts.
 			if n, ok := p.(value.Int); ok {
 				g.Priority = int(n)
+				_, _ = g.Vars.Delete(value.S("ansible_group_priority")) // a name can be looked up
 			}
 		}
 	}

@@ -255,6 +255,13 @@ func (l *loader) run(path string, args ...string) ([]byte, error) {
 
 // checkNames warns of group names that cannot be used as variables, as Ansible does.
 func (l *loader) checkNames() {
+	for _, g := range l.inv.names {
+		if _, both := l.inv.hosts[g.Name]; both {
+			l.diags = append(l.diags, source.Diagnostic{
+				Severity: source.Warning, Msg: "Found both group and host with same name: " + g.Name,
+			})
+		}
+	}
 	if l.opts.Names == "ignore" || l.opts.Names == "silently" {
 		return
 	}

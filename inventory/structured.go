@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/BurntSushi/toml"
@@ -15,6 +16,8 @@ type reader struct {
 	inv   *Inventory
 	file  string
 	diags source.Diagnostics
+	// lists: children may be a list of names, as the toml plugin wants them.
+	lists bool
 }
 
 // at is the place of a key or value an author wrote.
@@ -88,11 +91,12 @@ func (l *loader) plugin(path string, plugin value.Value, config *value.Dict) err
 
 func (l *loader) toml(path string, text []byte) error {
 	var tree map[string]any
-	if err := toml.Unmarshal(text, &tree); err != nil {
+	meta, err := toml.Decode(string(text), &tree)
+	if err != nil {
 		return fmt.Errorf("parse toml: %w", err)
 	}
-	r := &reader{inv: l.inv, file: path}
-	d, ok := authored(value.FromGo(tree), &value.Origin{File: path}).(*value.Dict)
+	r := &reader{inv: l.inv, file: path, lists: true}
+	d, ok := authored(inOrder(tree, nil, meta.Keys()), &value.Origin{File: path}).(*value.Dict)
 	if !ok {
 		return fmt.Errorf("an inventory is a table of groups")
 	}
@@ -100,6 +104,26 @@ func (l *loader) toml(path string, text []byte) error {
 		r.group(nil, k, v)
 	}
 	return r.err()
+}
+
+// inOrder is a table with its keys in the order they were written in.
+func inOrder(table map[string]any, at toml.Key, written []toml.Key) value.Value {
+	d := value.NewDict(len(table))
+	for _, key := range written {
+		if len(key) <= len(at) || !slices.Equal(key[:len(at)], at) {
+			continue
+		}
+		name := key[len(at)]
+		if _, done := d.GetStr(name); done {
+			continue
+		}
+		if inner, ok := table[name].(map[string]any); ok {
+			d.SetStr(name, inOrder(inner, key[:len(at)+1], written))
+		} else {
+			d.SetStr(name, value.FromGo(table[name]))
+		}
+	}
+	return d
 }
 
 // group reads one group: {hosts: {…}, vars: {…}, children: {…}}.
@@ -147,6 +171,13 @@ func (r *reader) group(parent *Group, key, body value.Value) {
 		}
 		if _, none := v.(value.None); none {
 			continue
+		}
+		if list, ok := v.(*value.List); ok && word.S == "children" && r.lists {
+			names := value.NewDict(len(list.Items))
+			for _, item := range list.Items {
+				names.SetStr(value.String(item), value.None{})
+			}
+			v = names
 		}
 		part, ok := v.(*value.Dict)
 		if !ok {

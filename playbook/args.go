@@ -376,10 +376,10 @@ func (sc *scope) rawParameters(t *Task, a action) {
 		t.FreeForm = nil
 		return
 	}
-	names := slices.Clone(freeForm)
+	// ansible-core 2.18 names the task's place, and the modules by their short names.
+	names := slices.DeleteFunc(slices.Clone(freeForm), func(name string) bool { return strings.Contains(name, ".") })
 	slices.Sort(names)
-	d := sc.errorf(*t.FreeForm.From, "this task '%s' has extra params, which is only allowed in the following modules: %s",
+	d := sc.errorf(t.Pos, "this task '%s' has extra params, which is only allowed in the following modules: %s",
 		t.Action, strings.Join(names, ", "))
-	d.Len = len([]rune(t.FreeForm.S))
 	d.Hint = "write the arguments as a mapping below " + a.name
 }

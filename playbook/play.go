@@ -232,11 +232,14 @@ func (sc *scope) anyValue(n *source.Node) value.Value {
 	return v
 }
 
+// RulePlaceless marks mistakes whose place Ansible does not name.
+const RulePlaceless = "placeless"
+
 // hosts reads the pattern of a play.
 func (sc *scope) hosts(n *source.Node) {
 	switch {
 	case n.IsNull() || n.Kind == source.SequenceNode && len(n.Items) == 0 || n.IsStr() && n.Text == "":
-		sc.errorf(n.Pos(), "Hosts list cannot be empty. Please check your playbook")
+		sc.errorf(n.Pos(), "Hosts list cannot be empty. Please check your playbook").Rule = RulePlaceless
 	case n.Kind == source.SequenceNode:
 		for _, item := range n.Items {
 			if item.IsNull() {

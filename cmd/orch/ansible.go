@@ -199,6 +199,9 @@ func (p *persona) finish(cmd *cobra.Command, err error) int {
 func (p *persona) text(diags source.Diagnostics) string {
 	d := diags.Only(source.Error)[0]
 	msg := d.Msg
+	if d.Rule == playbook.RulePlaceless {
+		return msg
+	}
 	if d.Rule == "syntax" {
 		msg = "We were unable to read either as JSON nor YAML, these are the errors we got from each:\n" +
 			"JSON: Expecting value: line 1 column 1 (char 0)\n\n" +

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"orch/inventory"
 	"orch/playbook/report"
 	"orch/playbook/settings"
+	"orch/playbook/vault"
 )
 
 // ansibleHosts is the inventory Ansible reads when none is named.
@@ -45,6 +47,26 @@ func (p *persona) unparsed(inv *inventory.Inventory, s *settings.Settings) error
 		return &ansibleExit{code: ansibleError, text: "No inventory was parsed, please check your configuration and options."}
 	case s.Bool("INVENTORY_UNPARSED_WARNING"):
 		p.display.Warn("No inventory was parsed, only implicit localhost is available")
+	}
+	return nil
+}
+
+// passwordFiles refuses vault password files that are not there at once, needed or not,
+// as Ansible does.
+func (p *persona) passwordFiles(sources []vault.Source) error {
+	for _, s := range sources {
+		if s.File == "" {
+			continue
+		}
+		path, err := filepath.Abs(s.File)
+		if err != nil {
+			return err
+		}
+		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
+			msg := "The vault password file " + path + " was not found"
+			p.display.Warn("Error getting vault password file (" + s.ID + "): " + msg)
+			return ansibleFail("%s", msg)
+		}
 	}
 	return nil
 }

@@ -39,6 +39,8 @@ type project struct {
 	files    *vars.Files
 	extra    *value.Dict
 	limit    inventory.Limit
+	// limitText is --limit as it was written.
+	limitText string
 
 	warn   func(source.Diagnostic)
 	tell   func(hint string) // beside the output, when there is somebody to read it
@@ -68,6 +70,9 @@ func (f *projectFlags) add(fs *pflag.FlagSet) {
 func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Writer) (*project, error) {
 	p := &project{as: f.as, term: openTerminal(), redactor: run.NewRedactor()}
 	p.warn = func(d source.Diagnostic) {
+		if p.as != nil && d.Rule == template.RuleTruth {
+			return // only later versions of Ansible say this
+		}
 		if _, said := p.warned.LoadOrStore(source.Place(d.Pos)+d.Msg, true); !said {
 			d.Severity = source.Warning
 			if p.as != nil {
@@ -103,6 +108,11 @@ func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Wr
 			if err := src.Check(p.term.asker()); err != nil {
 				return nil, inputError(err)
 			}
+		}
+	}
+	if p.as != nil {
+		if err := p.as.passwordFiles(passwords); err != nil {
+			return nil, err
 		}
 	}
 	p.openVault(passwords)
@@ -195,7 +205,7 @@ func (p *project) openInventory(ctx context.Context, f inventoryFlags, given boo
 	if err != nil {
 		return inputError(err)
 	}
-	p.limit = limit
+	p.limit, p.limitText = limit, f.limit
 	if len(limit.Terms) > 0 {
 		hosts, err := inv.MatchTerms(limit.Terms)
 		if err := p.mismatch(err); err != nil {
@@ -316,7 +326,7 @@ func (p *project) varsRun(o vars.Options) *vars.Run {
 	o.PlaybookVarsRoot = s.Str("PLAYBOOK_VARS_ROOT")
 	o.Forks = s.Int("DEFAULT_FORKS")
 	o.Verbosity = s.Int("DEFAULT_VERBOSITY")
-	o.Limit = strings.Join(p.limit.Terms, ",")
+	o.Limit = p.limitText
 	o.ConfigFile = s.File
 	o.InventorySources = p.inv.Sources
 	return vars.NewRun(o)

@@ -97,11 +97,11 @@ type Fail struct {
 
 // Plan implements modules.Module.
 func (f *Fail) Plan(context.Context, View) (plan, error) {
-	msg := "Failed as requested from task"
+	var msg value.Value = value.S("Failed as requested from task")
 	if f.Msg != nil {
-		msg = value.String(f.Msg)
+		msg = f.Msg
 	}
-	return plan{Out: dictOut{value.D("msg", value.S(msg))}}, modules.Failf("%s", msg)
+	return plan{Out: dictOut{value.D("msg", msg)}}, modules.Failf("%s", value.String(msg))
 }
 
 // Assert checks that conditions hold and fails the task if one does not.

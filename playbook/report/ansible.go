@@ -125,6 +125,8 @@ func (a *ansible) event(ev run.Event) {
 		}
 	case run.Warning:
 		a.warning(ev)
+	case run.PlaybookDone:
+		a.stats(ev.RunDone)
 	case run.RunDone:
 		a.stats(ev)
 	}
@@ -544,10 +546,8 @@ func (a *ansible) warning(ev run.Warning) {
 		a.say.Deprecated(ev.Msg)
 		return
 	}
-	a.say.Warn(plainMessage(ev.Diagnostic))
+	a.say.Warn(ev.Msg)
 }
-
-func plainMessage(d source.Diagnostic) string { return d.Msg }
 
 // stats is the recap.
 func (a *ansible) stats(ev run.RunDone) {

@@ -7,6 +7,7 @@ import (
 
 	"orch/modules"
 	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 	"orch/playbook/template"
 	"orch/playbook/vars"
 )
@@ -137,7 +138,7 @@ func (w *work) judge(o *outcome, scope *vars.Scope) {
 		switch {
 		case err != nil:
 			w.setFailed(o, true)
-			o.cause = diagnose(err, w.t.src.Pos)
+			o.cause = judged(err, w.t.src.Pos)
 			o.dict.SetStr("changed_when_result", value.S(err.Error()))
 			return
 		case truth == condUnknown:
@@ -155,12 +156,20 @@ func (w *work) judge(o *outcome, scope *vars.Scope) {
 	truth, _, err := w.all(w.withResult(scope, o), conds)
 	if err != nil {
 		w.setFailed(o, true)
-		o.cause = diagnose(err, w.t.src.Pos)
+		o.cause = judged(err, w.t.src.Pos)
 		o.dict.SetStr("failed_when_result", value.S(err.Error()))
 		return
 	}
 	w.setFailed(o, truth == condTrue)
 	o.dict.SetStr("failed_when_result", value.Bool(truth == condTrue))
+}
+
+// judged is the cause of a result that could not be judged: the module's own message
+// stays as it is.
+func judged(err error, pos source.Pos) source.Diagnostic {
+	d := diagnose(err, pos)
+	d.Rule = ""
+	return d
 }
 
 func (w *work) setFailed(o *outcome, failed bool) {

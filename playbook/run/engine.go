@@ -88,18 +88,26 @@ func (e *engine) run() (RunDone, error) {
 		if err != nil || e.endRun || len(e.failed)+len(e.unreachable) > 0 {
 			break
 		}
+		if i+1 < len(e.cfg.Playbooks) {
+			e.emit(PlaybookDone{e.done(start, nil)})
+		}
 	}
 	if err == nil && e.startAt != "" && !e.interrupted() {
 		err = source.Diagnostics{{
 			Msg: "no task matches --start-at-task \"" + e.startAt + "\"", Hint: "only static includes are followed",
 		}}
 	}
-	done := RunDone{
+	done := e.done(start, err)
+	e.emit(done)
+	return done, err
+}
+
+// done is what has become of the hosts so far.
+func (e *engine) done(start time.Time, err error) RunDone {
+	return RunDone{
 		Recap: e.counts, Hosts: e.order, Failed: keys(e.failed, e.order), Unreachable: keys(e.unreachable, e.order),
 		Stats: e.stats, Interrupted: e.interrupted(), Aborted: err != nil, Duration: time.Since(start), Pending: e.pending,
 	}
-	e.emit(done)
-	return done, err
 }
 
 // watch turns the caller's wishes into ends: Stop lets running steps go on for the
@@ -226,6 +234,8 @@ func isInput(err error) bool {
 type AbortError struct {
 	Pos source.Pos
 	Err error
+	// Placeless says that Ansible's message of it names no place.
+	Placeless bool
 }
 
 // Error implements error.

@@ -191,6 +191,9 @@ type Counts struct {
 	OK, Changed, Unreachable, Failed, Skipped, Rescued, Ignored, Maybe int
 }
 
+// PlaybookDone comes between two playbooks: what has become of the hosts so far.
+type PlaybookDone struct{ RunDone }
+
 // RunDone closes a run.
 type RunDone struct {
 	Recap map[string]*Counts
@@ -224,4 +227,5 @@ func (Included) event()      {}
 func (BatchDone) event()     {}
 func (Notified) event()      {}
 func (Warning) event()       {}
+func (PlaybookDone) event()  {}
 func (RunDone) event()       {}

@@ -61,6 +61,9 @@ type outcome struct {
 	duration                               time.Duration
 	// warnings found on the way, beside those of the module.
 	warnings []string
+	// raised: something of the task could not be evaluated. In a loop that ends the task
+	// (aborts), with that error for its result (ansible-core 2.18: TaskExecutor._run_loop).
+	raised, aborts bool
 }
 
 func (o *outcome) changed() bool { return o.status == Changed }
@@ -102,6 +105,7 @@ func (w *work) fail(o *outcome, scope *vars.Scope, err error) *outcome {
 	d.SetStr("msg", value.S(err.Error()))
 	d.SetStr("failed", value.Bool(true))
 	o.status, o.dict, o.value = Failed, d, d
+	o.raised = template.IsUndefined(err) != nil || errors.As(err, new(*template.Error)) || errors.As(err, new(*conditionError))
 	w.ignores(o, scope)
 	return o
 }

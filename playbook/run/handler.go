@@ -25,7 +25,7 @@ func (b *batch) notify(w *work, names []string) {
 				b.run.warn(w.t.src.Pos, msg)
 				continue
 			}
-			b.err = &AbortError{Pos: w.t.src.Pos, Err: errors.New(msg)}
+			b.err = &AbortError{Pos: w.t.src.Pos, Err: errors.New(msg), Placeless: true}
 			return
 		}
 		if w.h.it.cur.flushing {

@@ -138,6 +138,9 @@ func (w *work) loop(items []value.Value) *outcome {
 	} else {
 		o.items = w.serial(items, c)
 	}
+	if n := len(o.items); n > 0 && o.items[n-1].aborts {
+		return o.items[n-1]
+	}
 	w.combine(o)
 	return o
 }
@@ -152,6 +155,9 @@ func (w *work) serial(items []value.Value, c loopControl) []*outcome {
 		it := c.item(items, i, item)
 		one, scope := w.turn(it, c, last)
 		out = append(out, one)
+		if one.aborts {
+			break
+		}
 		last = one.value
 		if w.breaks(scope, one) || one.status == Unreachable && !one.ignoreUnreachable {
 			break
@@ -196,6 +202,9 @@ func (w *work) turn(it *loopItem, c loopControl, last value.Value) (*outcome, *v
 	}
 	item := &work{b: w.b, t: w.t, h: w.h, ctx: w.ctx, top: top, quiet: w.quiet}
 	o := item.one(scope, it, nil)
+	if o.aborts = o.raised && c.parallel == 1; o.aborts {
+		return o, scope
+	}
 	o.duration = time.Since(start)
 	o.label, o.item = label, true
 	w.mark(o, it, c)

@@ -98,7 +98,9 @@ func (b *batch) process(w *work, o *outcome, once bool) {
 	case o.status == Skipped:
 		e.tally(h.name, o).Skipped++
 	default:
-		b.succeeded(w, o, once)
+		if b.succeeded(w, o, once); b.err != nil {
+			return // ansible-core 2.18: a missing handler ends the run before the result is shown
+		}
 	}
 	b.register(w, o, once)
 	if t.roleRun != nil && (o.status == OK || o.status == Changed || o.status == Failed) {

@@ -44,6 +44,9 @@ func (r *Redactor) event(ev Event) Event {
 	case Warning:
 		ev.Diagnostic = r.Diagnostic(ev.Diagnostic)
 		return ev
+	case PlaybookDone:
+		ev.Stats = r.dict(ev.Stats)
+		return ev
 	case RunDone:
 		ev.Stats = r.dict(ev.Stats)
 		return ev

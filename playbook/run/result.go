@@ -155,7 +155,8 @@ func failure(d *value.Dict, f *modules.Failure) {
 			d.SetStr(name, v)
 		}
 	}
-	if f.Msg != "" {
+	// What Out says in another type than text stays: fail's msg may be any value.
+	if v, ok := d.GetStr("msg"); f.Msg != "" && (!ok || v.Type() == "str") {
 		d.SetStr("msg", value.S(f.Msg))
 	}
 	if f.Cmd != nil {

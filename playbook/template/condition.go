@@ -10,6 +10,9 @@ import (
 	"orch/playbook/source"
 )
 
+// RuleTruth marks the remark on a condition that is no boolean.
+const RuleTruth = "condition-type"
+
 // Truth implements Templater. A list holds when all its items do.
 func (e *Engine) Truth(ctx context.Context, cond value.Value, s Scope) (value.Value, error) {
 	switch c := cond.(type) {
@@ -143,7 +146,7 @@ func (e *Engine) boolean(v value.Value, c value.Str) (value.Value, error) {
 		}
 	}
 	e.warn(source.Diagnostic{
-		Pos: posOf(c.From), Len: len(c.S), Msg: msg,
+		Pos: posOf(c.From), Len: len(c.S), Msg: msg, Rule: RuleTruth,
 		Hint: "ansible-core 2.19 refuses this; compare it, or use the filter bool",
 	})
 	return value.Bool(truth), nil
@@ -184,7 +187,7 @@ func conditionSyntax(err error, c value.Str) error {
 		return &Error{Pos: posOf(c.From), Msg: err.Error(), Text: c.S, Condition: true, Err: err}
 	}
 	out := &Error{
-		Msg:  fmt.Sprintf("template error while templating string: %s. String: {%% if %s %%} True {%% else %%} False {%% endif %%}", je.Msg, c.S),
+		Msg:  fmt.Sprintf("template error while templating string: %s. String: {%% if %s %%} True {%% else %%} False {%% endif %%}. %s", je.Msg, c.S, je.Msg),
 		Text: c.S, Condition: true, Err: err,
 	}
 	out.place(je, c, 0)

@@ -387,7 +387,7 @@ func syntaxError(err error, v value.Str, header int) error {
 		moved.At.Line += header
 	}
 	out := &Error{
-		Msg:  fmt.Sprintf("template error while templating string: %s. String: %s", je.Msg, v.S),
+		Msg:  fmt.Sprintf("template error while templating string: %s. String: %s. %s", je.Msg, v.S, je.Msg),
 		Text: v.S, Err: err,
 	}
 	out.place(&moved, v, 0)

@@ -190,8 +190,8 @@ func TestMagic(t *testing.T) {
 	w := newWorld(t, func(o *vars.Options) {
 		o.Check, o.Verbosity, o.Limit, o.ConfigFile, o.SkipTags = true, 2, "web", "/etc/ansible/ansible.cfg", []string{"slow"}
 	})
-	parent := &playbook.Role{Name: "outer", Path: "/roles/outer", Static: true}
-	dep := &playbook.Role{Name: "dep", Path: "/roles/dep", Static: true, Parents: []*playbook.Role{parent}}
+	parent := &playbook.Role{Name: "outer", Path: "/roles/outer", Static: true, Public: true}
+	dep := &playbook.Role{Name: "dep", Path: "/roles/dep", Static: true, Public: true, Parents: []*playbook.Role{parent}}
 	parent.Deps = []*playbook.Role{dep}
 	inner := &playbook.Role{Name: "acme.web.inner", Path: "/c/inner", Collection: "acme.web", Parents: []*playbook.Role{parent}}
 	play := w.play(&playbook.Play{Roles: []*playbook.Role{parent}})

@@ -48,7 +48,8 @@ func (h *hostVars) Attr(name string) (value.Value, bool, error) {
 	inv := h.scope.run.opt.Inventory
 	if _, ok := inv.Host(name); !ok {
 		if local := inv.Localhost(); local == nil || local.Name != name {
-			return nil, false, nil
+			// ansible-core 2.18: HostVars.__getitem__
+			return &value.Undefined{Name: "hostvars['" + name + "']"}, true, nil
 		}
 	}
 	v := &hostView{scope: h.scope.run.hostScope(h.scope.ctx, name, h.scope.play)}

@@ -16,6 +16,10 @@ var varying = []struct {
 	{regexp.MustCompile(`"(delta|start|end)":( ?)"[^"]*"`), `"$1":$2"…"`},
 	{regexp.MustCompile(`ansible-tmp-[0-9.]+-[0-9]+-[0-9]+`), "ansible-tmp"},
 	{regexp.MustCompile(`ansible-local-[0-9a-z_]+/tmp[0-9a-z_]+`), "ansible-local/tmp"},
+	// Python's tracebacks.
+	{regexp.MustCompile(`An exception occurred during task execution[^\n]*\n`), ""},
+	// SSH clients have their own words.
+	{regexp.MustCompile(`(UNREACHABLE! => \{"changed": false, "msg": )"(?:[^"\\]|\\.)*"`), `$1"…"`},
 	// How a command is called is for its own help to say.
 	{regexp.MustCompile(`(?s)^usage: .*`), "usage\n"},
 }
