@@ -34,6 +34,8 @@ type Host struct {
 	// Implicit marks the localhost nobody declared.
 	Implicit bool
 	Index    int // order of declaration
+	// Source is the inventory source that declared it first; "" for those made in a run.
+	Source string
 }
 
 // A Group holds hosts and groups.
@@ -63,6 +65,8 @@ type Inventory struct {
 	merge    func(low, high *value.Dict) *value.Dict
 	replace  bool
 	replaced bool // a name was made valid
+	// current is the source that is being read.
+	current string
 
 	mu     sync.RWMutex
 	hosts  map[string]*Host
@@ -86,6 +90,15 @@ func New() *Inventory {
 	inv := &Inventory{hosts: map[string]*Host{}, groups: map[string]*Group{}}
 	inv.link(inv.addGroup(All), inv.addGroup(Ungrouped))
 	return inv
+}
+
+// Replace makes the inventory what another one is (meta: refresh_inventory). The other
+// one is not to be used afterwards.
+func (inv *Inventory) Replace(other *Inventory) {
+	inv.mu.Lock()
+	defer inv.mu.Unlock()
+	inv.hosts, inv.groups, inv.order, inv.names = other.hosts, other.groups, other.order, other.names
+	inv.local, inv.cache = nil, nil
 }
 
 // Host returns the declared host name.
@@ -222,7 +235,7 @@ func (inv *Inventory) addHost(name string, port int) *Host {
 		}
 		return h
 	}
-	h := &Host{Name: name, Port: port, Vars: value.NewDict(0), Index: len(inv.order)}
+	h := &Host{Name: name, Port: port, Vars: value.NewDict(0), Index: len(inv.order), Source: inv.current}
 	inv.hosts[name] = h
 	inv.order = append(inv.order, h)
 	inv.cache = nil

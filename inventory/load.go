@@ -91,6 +91,8 @@ func (l *loader) enabled(kind string) bool {
 func (l *loader) source(src string, top bool) {
 	var kind string
 	before := len(l.diags)
+	l.inv.current = src
+	defer func() { l.inv.current = "" }()
 	info, err := os.Stat(src)
 	switch {
 	case err != nil && strings.Contains(src, ",") && l.enabled("host_list"):

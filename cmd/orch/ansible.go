@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"orch/playbook"
 	"orch/playbook/report"
 	"orch/playbook/run"
 	"orch/playbook/settings"
@@ -187,7 +188,11 @@ func (p *persona) finish(cmd *cobra.Command, err error) int {
 		p.display.Error(p.text(diags))
 		return ansibleParserError
 	case errors.As(err, &abort):
-		p.display.Error(abort.Error() + report.Excerpt(abort.Pos, p.lines))
+		text := abort.Error()
+		if !abort.Placeless {
+			text += report.Excerpt(abort.Pos, p.lines)
+		}
+		p.display.Error(text)
 		return ansibleError
 	}
 	text, _, _ := strings.Cut(err.Error(), "\nhint: ")

@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/spf13/pflag"
@@ -39,6 +38,8 @@ type project struct {
 	files    *vars.Files
 	extra    *value.Dict
 	limit    inventory.Limit
+	// reload reads the inventory again.
+	reload func(ctx context.Context) error
 	// limitText is --limit as it was written.
 	limitText string
 
@@ -182,12 +183,23 @@ func (p *project) openInventory(ctx context.Context, f inventoryFlags, given boo
 	if cache != nil {
 		eval.facts = cache
 	}
-	inv, diags := inventory.Load(ctx, sources, inventory.Options{
-		Evaluator: eval,
-		Enabled:   p.settings.List("INVENTORY_ENABLED"), IgnoreExts: p.settings.List("INVENTORY_IGNORE_EXTS"),
-		IgnorePatterns: p.settings.List("INVENTORY_IGNORE_PATTERNS"), OpenVault: p.open,
-		Names: p.settings.Str("TRANSFORM_INVALID_GROUP_CHARS"), Merge: p.merge(),
-	})
+	load := func(ctx context.Context) (*inventory.Inventory, source.Diagnostics) {
+		return inventory.Load(ctx, sources, inventory.Options{
+			Evaluator: eval,
+			Enabled:   p.settings.List("INVENTORY_ENABLED"), IgnoreExts: p.settings.List("INVENTORY_IGNORE_EXTS"),
+			IgnorePatterns: p.settings.List("INVENTORY_IGNORE_PATTERNS"), OpenVault: p.open,
+			Names: p.settings.Str("TRANSFORM_INVALID_GROUP_CHARS"), Merge: p.merge(),
+		})
+	}
+	p.reload = func(ctx context.Context) error {
+		fresh, diags := load(ctx)
+		if diags.HasErrors() && p.as == nil {
+			return diags
+		}
+		p.inv.Replace(fresh)
+		return nil
+	}
+	inv, diags := load(ctx)
 	if p.as != nil {
 		if err := p.as.unparsed(inv, p.settings); err != nil {
 			return err

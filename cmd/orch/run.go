@@ -318,7 +318,7 @@ func (j *job) config(cmd *cobra.Command, sink run.Sink) (run.Config, error) {
 	c := run.Config{
 		Playbooks: j.playbooks, Inventory: j.inv, Vars: j.vars, Templater: j.engine, Modules: j.registry,
 		Loader: j.loader, Connector: pool, Sink: sink, Limit: j.limit, Redactor: j.redactor,
-		Files: j.files, OpenVault: j.open, Render: j.engine.Render, Stop: stopOf(cmd.Context()), Facts: facts,
+		Refresh: j.reload, Files: j.files, OpenVault: j.open, Render: j.engine.Render, Stop: stopOf(cmd.Context()), Facts: facts,
 		ActionGroups: actionGroups(j.registry),
 		Options: run.Options{
 			Check: f.run.check, Diff: f.run.diff || s.Bool("DIFF_ALWAYS"), Verbosity: s.Int("DEFAULT_VERBOSITY"),

@@ -173,7 +173,10 @@ func (a *CommandArgs) plan(ctx context.Context, v modules.View, out *CommandOut,
 	}
 	p.Steps = []step{{
 		Title: "run " + title(cmd.Argv), Effect: effect, Always: true,
-		Do: func(ctx context.Context, t modules.Target) (bool, error) { return true, a.run(ctx, t, cmd, out) },
+		Do: func(ctx context.Context, t modules.Target) (bool, error) {
+			err := a.run(ctx, t, cmd, out)
+			return err == nil || out.Start != nil, err // what did not start changed nothing
+		},
 	}}
 	return p, nil
 }
@@ -219,9 +222,7 @@ func (a *CommandArgs) run(ctx context.Context, t modules.Target, cmd modules.Com
 		if f := fileFailure(err); f == err {
 			return err
 		}
-		rc := 2
-		out.RC, out.Msg = &rc, "Error executing command."
-		return &modules.Failure{Msg: out.Msg, RC: &rc, Hint: err.Error()}
+		return notStarted(cmd.Argv, out, err)
 	}
 	end := time.Now()
 	out.Stdout, out.Stderr, out.RC = o.Stdout, o.Stderr, &o.RC
@@ -235,6 +236,22 @@ func (a *CommandArgs) run(ctx context.Context, t modules.Target, cmd modules.Com
 		return &modules.Failure{Msg: out.Msg, RC: &o.RC, Stdout: out.Stdout, Stderr: out.Stderr}
 	}
 	return nil
+}
+
+// notStarted is the failure of a program that is not there, or not to be run: nothing
+// happened (ansible-core 2.18: AnsibleModule.run_command).
+func notStarted(argv []string, out *CommandOut, err error) error {
+	rc := 2
+	msg := "Error executing command."
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		msg = fmt.Sprintf("[Errno 2] No such file or directory: b'%s'", argv[0])
+	case errors.Is(err, fs.ErrPermission):
+		rc = 13
+		msg = fmt.Sprintf("[Errno 13] Permission denied: b'%s'", argv[0])
+	}
+	out.RC, out.Msg = &rc, msg
+	return &modules.Failure{Msg: msg, RC: &rc, Hint: err.Error()}
 }
 
 // stamp is Python's str() of a datetime.

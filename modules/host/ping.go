@@ -19,10 +19,17 @@ type PingOut struct {
 	Ping string `json:"ping"`
 }
 
+// crashed is the result of a module that ended without one.
+type crashed struct {
+	ModuleStdout string `json:"module_stdout"`
+	ModuleStderr string `json:"module_stderr"`
+}
+
 // Plan implements modules.Module.
 func (p *Ping) Plan(context.Context, modules.View) (plan, error) {
 	if p.Data == "crash" {
-		return plan{}, modules.Failf("boom")
+		// Ansible's module raises an exception, and its traceback is in the result.
+		return plan{Out: &crashed{ModuleStderr: "Exception: boom\n"}}, modules.Failf("boom")
 	}
 	return plan{Out: &PingOut{Ping: p.Data}}, nil
 }

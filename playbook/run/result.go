@@ -82,7 +82,7 @@ func (w *work) build(o *outcome, res modules.Result, opt modules.Options) error 
 	if _, ok := d.GetStr("msg"); !ok && res.Msg != "" {
 		d.SetStr("msg", value.S(res.Msg))
 	}
-	if res.Skipped {
+	if res.Skipped && !res.Changed {
 		d.SetStr("skipped", value.Bool(true))
 	}
 	d.SetStr("changed", value.Bool(res.Changed))
@@ -92,7 +92,7 @@ func (w *work) build(o *outcome, res modules.Result, opt modules.Options) error 
 	lines(d, "stdout")
 	lines(d, "stderr")
 	if opt.Diff {
-		diffs(d, res.Steps)
+		diffs(d, res.Steps, w.t.is("ansible.builtin.copy", "ansible.builtin.template", "ansible.builtin.lineinfile"))
 	}
 	o.warnings = append(o.warnings, res.Warnings...)
 	if len(o.warnings) > 0 {
@@ -209,7 +209,9 @@ func splitLines(s string) []string {
 	return out
 }
 
-func diffs(d *value.Dict, steps []modules.StepResult) {
+// diffs puts the differences into a result: one as it is, unless the module's Ansible
+// twin returns a list.
+func diffs(d *value.Dict, steps []modules.StepResult, several bool) {
 	var list []value.Value
 	for _, s := range steps {
 		if s.Diff == nil {
@@ -231,7 +233,10 @@ func diffs(d *value.Dict, steps []modules.StepResult) {
 		}
 		list = append(list, one)
 	}
-	if list != nil {
+	switch {
+	case len(list) == 1 && !several:
+		d.SetStr("diff", list[0])
+	case list != nil:
 		d.SetStr("diff", value.NewList(list...))
 	}
 }

@@ -386,7 +386,10 @@ func (l *hostLayers) place(r *Run) {
 	if l.host == nil || l.host.Implicit || len(r.opt.Inventory.Sources) == 0 {
 		return
 	}
-	src := r.opt.Inventory.Sources[0]
+	src := l.host.Source
+	if src == "" {
+		src = r.opt.Inventory.Sources[0]
+	}
 	if dir, ok := r.opt.Files.sourceDir(src); ok {
 		if abs, err := filepath.Abs(src); err == nil {
 			src = abs
