@@ -87,6 +87,9 @@ func Run[V, T any](ctx context.Context, m Module[V, T], v V, t T, o Options) (Re
 				acts++
 			}
 		default:
+			if note := Notes(ctx); note != nil {
+				note(step.Title)
+			}
 			changed, err := step.Do(ctx, t)
 			sr.Ran = true
 			sr.Changed = changed || step.Effect == Change && err == nil

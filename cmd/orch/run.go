@@ -84,6 +84,8 @@ What a run does is kept in .orch/journal: orch history shows it. --resume goes o
 that failed or was cut short, each host at the task where it stopped, with its variables and
 notified handlers. The run's own playbooks, inventory and flags are taken again.
 
+Ctrl-\ on a terminal, or the signal USR1, tells what every host is doing.
+
 Exit codes: 0 fine, 2 a task failed, 3 the input is wrong and nothing was touched, 4 a host
 was unreachable, 5 changes are pending (--check --exit-code), 130 interrupted.`,
 		Example: `  orch run playbooks/deploy.yml -i stage
@@ -262,10 +264,13 @@ func (j *job) run(cmd *cobra.Command, paths []string, from *resumption) error {
 	if err != nil {
 		return inputError(err)
 	}
-	config, err := j.config(cmd, view.Sink)
+	watch := report.NewWatch()
+	defer answer(watch, view, cmd.ErrOrStderr())()
+	config, err := j.config(cmd, report.Tee(watch.Event, view.Sink))
 	if err != nil {
 		return err
 	}
+	config.Lines = config.Verbosity > 0 || view.live
 	config.Resume = resume
 	kept := j.keepJournal(cmd, paths, from)
 	if kept != nil {

@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"os/user"
 	"slices"
 	"strings"
+	"syscall"
+	"time"
 
 	"golang.org/x/term"
 
@@ -31,6 +34,9 @@ type viewOptions struct {
 type view struct {
 	run.Sink
 	closers []func() error
+	// print shows lines beside the run, for who asked; nil: on stderr.
+	print func(lines []string)
+	live  bool // a person sees what commands print while they run
 }
 
 // Close ends the view's parts.
@@ -40,6 +46,33 @@ func (v *view) Close() error {
 		errs = append(errs, c())
 	}
 	return errors.Join(errs...)
+}
+
+// answer tells what every host is doing whenever somebody asks: SIGUSR1, or SIGQUIT,
+// which is Ctrl-\ on a terminal. The function it returns ends that.
+func answer(w *report.Watch, v *view, stderr io.Writer) (end func()) {
+	asked := make(chan os.Signal, 1)
+	signal.Notify(asked, syscall.SIGUSR1, syscall.SIGQUIT)
+	done := make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-done:
+				return
+			case <-asked:
+			}
+			lines := w.Report(time.Now())
+			if v.print != nil {
+				v.print(lines)
+				continue
+			}
+			fmt.Fprintln(stderr, strings.Join(lines, "\n"))
+		}
+	}()
+	return func() {
+		signal.Stop(asked)
+		close(done)
+	}
 }
 
 // viewNames are the outputs --output knows.
@@ -169,6 +202,7 @@ func (v *view) open(name string, o viewOptions) (run.Sink, error) {
 	case "terminal":
 		t := report.NewTerminal(o.out, opts)
 		v.closers = append(v.closers, func() error { t.Close(); return nil })
+		v.print, v.live = t.Print, true
 		return t.Event, nil
 	}
 	return nil, fmt.Errorf("unknown output %q\nhint: one of %s", name, viewNames)

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -70,7 +71,9 @@ func execute(ctx context.Context, t Target, argv ...string) (rc int, stdout, std
 		return 0, "", "", err
 	}
 	var out, errOut bytes.Buffer
-	proc, err := conn.Start(ctx, transport.Cmd{Argv: argv, Stdout: &out, Stderr: &errOut})
+	lines := modules.Lines(t.Emit)
+	defer lines.Close()
+	proc, err := conn.Start(ctx, transport.Cmd{Argv: argv, Stdout: io.MultiWriter(&out, lines), Stderr: &errOut})
 	if err != nil {
 		return 0, "", "", err
 	}

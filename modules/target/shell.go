@@ -123,7 +123,9 @@ func (t *shellTarget) start(ctx context.Context, c modules.Command) (modules.Out
 		cmd.Argv = []string{"su", "-s", "/bin/sh", c.User, "-c", "exec " + transport.Quote(cmd.Argv...)}
 	}
 	if c.Stream && t.req.Emit != nil {
-		cmd.Stdout = io.MultiWriter(&stdout, machine.Lines(t.req.Emit))
+		lines := modules.Lines(t.req.Emit)
+		defer lines.Close()
+		cmd.Stdout = io.MultiWriter(&stdout, lines)
 	}
 	p, err := t.conn.Start(ctx, cmd)
 	if err != nil {

@@ -89,6 +89,27 @@ func (s HostSpec) sshArgs() ([]string, error) {
 	return args, nil
 }
 
+// Target names where the connection goes: user@address:port, and who one becomes there.
+func (s HostSpec) Target() string {
+	if far, err := s.remote(); err == nil && !far {
+		return "this machine"
+	}
+	out := s.Address
+	if out == "" {
+		out = s.Name
+	}
+	if s.User != "" {
+		out = s.User + "@" + out
+	}
+	if s.Port != 0 {
+		out = fmt.Sprintf("%s:%d", out, s.Port)
+	}
+	if s.Become.Method != "" {
+		out += fmt.Sprintf(" and for %s to %s", s.Become.Method, s.Become.User)
+	}
+	return out
+}
+
 // PoolConfig is what the connections of a run share.
 type PoolConfig struct {
 	// Entries are the host modules; nil is host.Modules() and host.Internal().

@@ -149,9 +149,11 @@ func create(path string, mode fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// Event is the journal's sink. What a host begins is left out: its end is kept.
+// Event is the journal's sink. What a host is doing is left out: what it came to is kept.
 func (w *Writer) Event(ev run.Event) {
-	if _, begins := ev.(run.HostStart); !begins {
+	switch ev.(type) {
+	case run.HostStart, run.HostStep:
+	default:
 		w.queue <- item{ev: ev, at: time.Now()}
 	}
 }

@@ -42,6 +42,8 @@ func Decode(line []byte) (run.Event, error) {
 		return run.HostStart{ID: ev.Task, Host: ev.Host, Item: ev.Item, Time: ev.Time}, nil
 	case "resumed":
 		return run.Resumed{ID: ev.Task, Host: ev.Host, Done: ev.Done}, nil
+	case "host_step":
+		return run.HostStep{ID: ev.Task, Host: ev.Host, Title: ev.Name, Time: ev.Time}, nil
 	case "host_line":
 		return run.HostLine{ID: ev.Task, Host: ev.Host, Line: ev.Line}, nil
 	case "included":

@@ -106,7 +106,7 @@ type jsonCounts struct {
 func JSON(w io.Writer, o Options) run.Sink {
 	var failed error
 	return func(ev run.Event) {
-		if failed != nil {
+		if _, live := ev.(run.HostStep); failed != nil || live && o.Verbosity == 0 {
 			return
 		}
 		var line []byte
@@ -154,6 +154,8 @@ func toEvent(ev run.Event, o Options) jsonEvent {
 		return jsonEvent{Event: "host_start", Task: ev.ID, Host: ev.Host, Item: ev.Item}
 	case run.Resumed:
 		return jsonEvent{Event: "resumed", Task: ev.ID, Host: ev.Host, Done: ev.Done}
+	case run.HostStep:
+		return jsonEvent{Event: "host_step", Task: ev.ID, Host: ev.Host, Name: ev.Title}
 	case run.HostLine:
 		return jsonEvent{Event: "host_line", Task: ev.ID, Host: ev.Host, Line: ev.Line}
 	case run.ItemDone:

@@ -3,7 +3,6 @@ package report
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -18,21 +17,13 @@ type Terminal struct {
 	plain  *plain
 	o      Options
 	w      io.Writer
-	busy   map[string]activity // by host
-	shown  bool                // the live line is on the screen
+	watch  *Watch
+	shown  bool // the live line is on the screen
 	task   string
 	done   int
 	hosts  int
 	stop   chan struct{}
 	ticker *time.Ticker
-}
-
-// An activity is what a host is doing.
-type activity struct {
-	task  string
-	item  string
-	line  string // the last line of output
-	since time.Time
 }
 
 // slow is how long a host may be busy before the live line names it.
@@ -41,7 +32,7 @@ const slow = time.Second
 // NewTerminal starts the view; Close ends it.
 func NewTerminal(w io.Writer, o Options) *Terminal {
 	t := &Terminal{
-		plain: newPlain(w, o), o: o, w: w, busy: map[string]activity{}, stop: make(chan struct{}),
+		plain: newPlain(w, o), o: o, w: w, watch: NewWatch(), stop: make(chan struct{}),
 		ticker: time.NewTicker(200 * time.Millisecond),
 	}
 	t.plain.before = t.erase
@@ -82,58 +73,23 @@ func (t *Terminal) Event(ev run.Event) {
 		t.hosts = len(ev.Hosts)
 	case run.TaskStart:
 		t.task, t.done = ev.Name, 0
-	case run.HostStart:
-		t.busy[ev.Host] = activity{task: t.task, item: ev.Item, since: ev.Time}
-	case run.HostLine:
-		a := t.busy[ev.Host]
-		a.line = ev.Line
-		t.busy[ev.Host] = a
 	case run.TaskDone:
-		delete(t.busy, ev.Host)
 		t.done++
 	case run.RunDone:
-		t.busy = nil
 		t.erase()
 	}
+	t.watch.Event(ev)
 	t.plain.event(ev)
 }
 
-// Waiting describes what every busy host is doing, the longest first.
-func (t *Terminal) Waiting() []string {
+// Print shows lines above the live line.
+func (t *Terminal) Print(lines []string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.waiting(time.Now(), 0)
-}
-
-func (t *Terminal) waiting(now time.Time, least time.Duration) []string {
-	type host struct {
-		name string
-		activity
+	t.erase()
+	for _, line := range lines {
+		t.plain.printf("%s\n", t.o.paint(cyan, line))
 	}
-	var hosts []host
-	for name, a := range t.busy {
-		if now.Sub(a.since) >= least {
-			hosts = append(hosts, host{name, a})
-		}
-	}
-	slices.SortFunc(hosts, func(a, b host) int {
-		if c := a.since.Compare(b.since); c != 0 {
-			return c
-		}
-		return strings.Compare(a.name, b.name)
-	})
-	var out []string
-	for _, h := range hosts {
-		text := fmt.Sprintf("%s %s", h.name, now.Sub(h.since).Round(time.Second))
-		if h.item != "" {
-			text += " (" + h.item + ")"
-		}
-		if h.line != "" {
-			text += ": " + h.line
-		}
-		out = append(out, text)
-	}
-	return out
 }
 
 func (t *Terminal) erase() {
@@ -145,10 +101,14 @@ func (t *Terminal) erase() {
 
 // draw shows the live line while a host is slow.
 func (t *Terminal) draw(now time.Time) {
-	waiting := t.waiting(now, slow)
-	if len(waiting) == 0 {
+	hosts := t.watch.hosts(now, slow)
+	if len(hosts) == 0 {
 		t.erase()
 		return
+	}
+	waiting := make([]string, len(hosts))
+	for i := range hosts {
+		waiting[i] = hosts[i].short(now)
 	}
 	text := fmt.Sprintf("%s · %d/%d · %s", t.task, t.done, t.hosts, strings.Join(waiting, ", "))
 	columns := t.o.Width

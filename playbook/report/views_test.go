@@ -220,16 +220,50 @@ func TestTerminal(t *testing.T) {
 	if !strings.Contains(shown, "slow task · 0/2 · h1 5s: half way") {
 		t.Errorf("the live line is not there: %q", shown)
 	}
-	if got := term.Waiting(); len(got) != 1 || !strings.HasPrefix(got[0], "h1 ") {
-		t.Errorf("Waiting() = %q", got)
+	term.Print([]string{"asked"})
+	if !strings.HasSuffix(b.String(), "\r\x1b[K\x1b[0;36masked\x1b[0m\n") {
+		t.Errorf("what was asked for is not above the live line: %q", b.String())
 	}
+	term.mu.Lock()
+	term.draw(time.Now())
+	term.mu.Unlock()
 	term.Event(run.TaskDone{ID: 1, Host: "h1", Result: run.Result{Status: run.Changed, Value: value.NewDict(0)}})
 	text := b.String()
 	if at := strings.Index(text, "TASK slow task"); at < 0 || !strings.HasSuffix(text[:at], "\r\x1b[K\x1b[1m") {
 		t.Errorf("the live line was not erased before the task: %q", text)
 	}
-	if got := term.Waiting(); len(got) != 0 {
-		t.Errorf("Waiting() = %q after the task", got)
+}
+
+// TestWatch asks what hosts are doing.
+func TestWatch(t *testing.T) {
+	w := NewWatch()
+	now := time.Now()
+	if got := w.Report(now); got[0] != "no host is busy" {
+		t.Errorf("at the beginning: %q", got)
+	}
+	w.Event(run.TaskStart{ID: 1, Name: "install"})
+	w.Event(run.HostStart{ID: 1, Host: "b", Item: "nginx", Time: now.Add(-3 * time.Second)})
+	w.Event(run.HostStart{ID: 1, Host: "a", Time: now.Add(-9 * time.Second)})
+	w.Event(run.HostStart{ID: 1, Host: "c", Time: now.Add(-2 * time.Second)})
+	w.Event(run.HostStep{ID: 1, Host: "a", Title: "waits for the connection to root@a:22", Time: now.Add(-8 * time.Second)})
+	w.Event(run.HostStep{ID: 1, Host: "b", Title: "run make", Time: now.Add(-time.Second)})
+	w.Event(run.HostLine{ID: 1, Host: "b", Line: "cc x.c"})
+	w.Event(run.Retry{ID: 1, Host: "c", Attempt: 1, Retries: 3})
+	got := w.Report(now)
+	for i, want := range []string{
+		`a: 9s in task "install", waits for the connection to root@a:22 since 8s`,
+		`b: 3s in task "install" (nginx), run make since 1s: cc x.c`,
+		`c: 2s in task "install", waits for try 2 of 3 since 0s`,
+	} {
+		if got[i] != want {
+			t.Errorf("line %d: %q, want %q", i+1, got[i], want)
+		}
+	}
+	for _, host := range []string{"a", "b", "c"} {
+		w.Event(run.TaskDone{ID: 1, Host: host})
+	}
+	if got := w.Report(now); got[0] != "no host is busy" {
+		t.Errorf("at the end: %q", got)
 	}
 }
 

@@ -63,6 +63,40 @@ func TestParallelLoop(t *testing.T) {
 	}
 }
 
+func TestParallelLoopIsALoop(t *testing.T) {
+	f := project(t, "w1\n", `
+- hosts: all
+  tasks:
+    - command: flaky 2 {{ item }}
+      loop: [a, b, c]
+      loop_control: {parallel: 3, index_var: n, extended: true, label: "<{{ item }}>"}
+      register: r
+      until: r.stdout | default('') == 'try 2'
+      retries: 4
+      delay: 0
+    - debug: {msg: "{{ r.results | map(attribute='n') | list }} {{ r.results | map(attribute='ansible_loop') | map(attribute='index') | list }} {{ r.results | map(attribute='stdout') | list }}"}
+`)
+	done, err := f.run()
+	must(t, err)
+	if text := f.log.text(done, err); !strings.Contains(text, "[0, 1, 2] [1, 2, 3] ['try 2', 'try 2', 'try 2']") {
+		t.Errorf("unexpected results:\n%s", text)
+	}
+}
+
+func TestParallelLoopRefuses(t *testing.T) {
+	for _, c := range []struct{ control, want string }{
+		{"parallel: 2, pause: 1", "parallel and pause exclude each other: items that run at once have no pause between them"},
+		{"parallel: 2, break_when: item == 1", "parallel and break_when exclude each other: no item knows what the one before it came to"},
+	} {
+		f := project(t, "w1\n", "- hosts: all\n  tasks:\n    - command: echo x\n      loop: [1, 2]\n      loop_control: {"+c.control+"}\n")
+		done, err := f.run()
+		must(t, err)
+		if text := f.log.text(done, err); !strings.Contains(text, c.want) || !strings.Contains(text, "EXIT 2") {
+			t.Errorf("%s:\n%s", c.control, text)
+		}
+	}
+}
+
 func TestTimeout(t *testing.T) {
 	f := project(t, "w1\n", `
 - hosts: all

@@ -88,6 +88,14 @@ type Resumed struct {
 	Done int
 }
 
+// HostStep says what a host is doing of its task: the title of a step that begins, or
+// what is waited for; "" when that is over. For the live view.
+type HostStep struct {
+	ID          int
+	Host, Title string
+	Time        time.Time
+}
+
 // HostLine is a line of output of a command that still runs.
 type HostLine struct {
 	ID         int
@@ -217,6 +225,7 @@ func (NoHosts) event()       {}
 func (TaskStart) event()     {}
 func (HostStart) event()     {}
 func (Resumed) event()       {}
+func (HostStep) event()      {}
 func (HostLine) event()      {}
 func (ItemDone) event()      {}
 func (Retry) event()         {}

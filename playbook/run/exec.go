@@ -229,7 +229,11 @@ func (w *work) one(scope *vars.Scope, item *loopItem, loopErr error) *outcome {
 		return w.includes(o, scope, item)
 	}
 	if w.t.kw.delegateTo.given() {
-		if o.delegated, err = w.delegate(scope); err != nil {
+		if o.delegated, err = w.delegate(scope); errors.Is(err, errNotKnown) {
+			w.unknownResult(o, "the host it is delegated to is not known yet", nil)
+			return o
+		}
+		if err != nil {
 			return w.fail(o, scope, err)
 		}
 	}
@@ -338,6 +342,9 @@ func (w *work) delegate(scope *vars.Scope) (string, error) {
 	if _, none := v.(value.None); !ok || none {
 		return "", nil
 	}
+	if value.IsUnknown(v) {
+		return "", errNotKnown
+	}
 	name := value.String(v)
 	if name == "" {
 		return "", &keywordError{w.t.kw.delegateTo.pos, "empty hostname in delegate_to"}
@@ -417,6 +424,9 @@ func (t *task) native() bool {
 // run executes a decoded module once.
 func (w *work) run(o *outcome, c *call) (modules.Result, error) {
 	ctx := w.ctx
+	if !c.site.o.noLog {
+		ctx = modules.WithNotes(ctx, c.site.step)
+	}
 	if c.timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, time.Duration(c.timeout)*time.Second, errTimeout)

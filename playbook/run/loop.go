@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"orch/playbook"
@@ -108,6 +109,19 @@ func (w *work) control(scope *vars.Scope) (loopControl, error) {
 	var eerr, aerr error
 	c.extended, eerr = w.flag(scope, "extended", newField(lc.Extended), false)
 	c.all, aerr = w.flag(scope, "extended_allitems", newField(lc.ExtendedAllitems), true)
+	if parallel > 1 {
+		for _, f := range []struct {
+			name, why string
+			given     bool
+		}{
+			{"pause", "items that run at once have no pause between them", lc.Pause != nil},
+			{"break_when", "no item knows what the one before it came to", len(lc.BreakWhen) > 0},
+		} {
+			if f.given {
+				err = errors.Join(err, &keywordError{lc.Parallel.Pos, fmt.Sprintf("loop_control: parallel and %s exclude each other: %s", f.name, f.why)})
+			}
+		}
+	}
 	c.pause = time.Duration(math.Max(0, pause) * float64(time.Second))
 	c.parallel = max(1, parallel)
 	return c, errors.Join(err, perr, nerr, eerr, aerr)
@@ -166,20 +180,26 @@ func (w *work) serial(items []value.Value, c loopControl) []*outcome {
 	return out
 }
 
-// parallel runs c.parallel items at a time; none sees what another registers.
+// parallel runs c.parallel items at a time; none sees what another registers. No more are
+// begun once the host cannot be reached.
 func (w *work) parallel(items []value.Value, c loopControl) []*outcome {
 	out := make([]*outcome, len(items))
 	slots := make(chan struct{}, c.parallel)
+	var lost atomic.Bool
 	var wg sync.WaitGroup
 	for i, item := range items {
-		if w.b.run.interrupted() && i > 0 {
+		slots <- struct{}{}
+		if i > 0 && (lost.Load() || w.b.run.interrupted()) {
 			out = out[:i]
 			break
 		}
-		slots <- struct{}{}
 		wg.Go(func() {
 			defer func() { <-slots }()
-			out[i], _ = w.turn(c.item(items, i, item), c, nil)
+			o, _ := w.turn(c.item(items, i, item), c, nil)
+			if o.status == Unreachable && !o.ignoreUnreachable {
+				lost.Store(true)
+			}
+			out[i] = o
 		})
 	}
 	wg.Wait()

@@ -23,6 +23,9 @@ func (r *Redactor) event(ev Event) Event {
 	case HostStart:
 		ev.Item = r.Mask(ev.Item)
 		return ev
+	case HostStep:
+		ev.Title = r.Mask(ev.Title)
+		return ev
 	case HostLine:
 		ev.Line = r.Mask(ev.Line)
 		return ev

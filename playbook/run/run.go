@@ -118,6 +118,8 @@ type Options struct {
 	Become   bool
 	ShowArgs bool // display_args_to_stdout
 	Native   bool // jinja2_native
+	// Lines makes events of the lines of output of commands that run (-v, a live view).
+	Lines bool
 	// Verify plans again after a module's steps and fails when one is left.
 	Verify bool
 }

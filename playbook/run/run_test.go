@@ -59,7 +59,7 @@ func newFixture(t testing.TB, files []txtar.File, args []string) *fixture {
 	f := &fixture{t: t, dir: dir, fake: &fakeHosts{t: t}, log: &eventLog{dir: dir}}
 	f.fake.emit = f.log.order
 	c := &f.cfg
-	c.Forks = 1
+	c.Forks, c.Lines = 1, true
 	extra := f.arguments(args)
 
 	inv, diags := inventory.Load(t.Context(), []string{filepath.Join(dir, "hosts")}, inventory.Options{})

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"orch/modules"
 	"orch/modules/control"
@@ -187,7 +188,9 @@ func (s *site) request(ctx context.Context, module string, args any, o modules.O
 			s.Warn("end the helper of " + u.Name + ": " + err.Error())
 		}
 	}
+	over := s.waiting(spec)
 	p, err := s.w.b.run.cfg.Connector.Connect(ctx, spec)
+	over()
 	if err != nil {
 		return modules.Result{}, s.become(err)
 	}
@@ -239,8 +242,43 @@ func (s *site) Conn(ctx context.Context) (transport.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	over := s.waiting(spec)
 	conn, err := s.w.b.run.cfg.Connector.Conn(ctx, spec)
+	over()
 	return conn, s.become(err)
+}
+
+// step says what the host is doing.
+func (s *site) step(title string) {
+	s.w.emit(HostStep{ID: s.w.t.id, Host: s.w.h.name, Title: title, Time: time.Now()})
+}
+
+// patience is how long a connection may take before the run says that it waits for it.
+const patience = 500 * time.Millisecond
+
+// waiting says that the task waits for its connection, once it has for a while; the
+// function it returns is called when that is over.
+func (s *site) waiting(spec target.HostSpec) (over func()) {
+	said, gone := false, false
+	var mu sync.Mutex
+	timer := time.AfterFunc(patience, func() {
+		mu.Lock()
+		defer mu.Unlock()
+		if said = !gone; gone {
+			return
+		}
+		s.step("waits for the connection to " + spec.Target())
+	})
+	return func() {
+		if timer.Stop() {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if gone = true; said {
+			s.step("")
+		}
+	}
 }
 
 // Reconnect implements control.Target.
@@ -312,7 +350,7 @@ func (s *site) Emit(line string) {
 }
 
 func (s *site) emitter() func(string) {
-	if s.o.noLog {
+	if s.o.noLog || !s.w.b.run.cfg.Lines {
 		return nil
 	}
 	return func(line string) {

@@ -114,7 +114,9 @@ func (o *OS) run(ctx context.Context, c modules.Command) (modules.Output, error)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if c.Stream && o.Watch != nil {
-		cmd.Stdout = io.MultiWriter(&stdout, Lines(o.Watch))
+		lines := modules.Lines(o.Watch)
+		defer lines.Close()
+		cmd.Stdout = io.MultiWriter(&stdout, lines)
 	}
 	err = cmd.Run()
 	out := modules.Output{Stdout: stdout.String(), Stderr: stderr.String()}
@@ -147,29 +149,6 @@ func (o *OS) as(ctx context.Context, cmd *exec.Cmd, name string) error {
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(u.UID), Gid: uint32(u.GID), Groups: groups}
 	cmd.Env = append(cmd.Env, "HOME="+u.Home, "USER="+u.Name, "LOGNAME="+u.Name)
 	return nil
-}
-
-// Lines is a writer that hands complete lines to emit.
-func Lines(emit func(line string)) io.Writer { return &lineWriter{emit: emit} }
-
-type lineWriter struct {
-	emit func(string)
-	rest []byte
-}
-
-func (w *lineWriter) Write(p []byte) (int, error) {
-	w.rest = append(w.rest, p...)
-	for {
-		i := bytes.IndexByte(w.rest, '\n')
-		if i < 0 {
-			if len(w.rest) > 64<<10 { // a line without end is no line to watch
-				w.rest = w.rest[:0]
-			}
-			return len(p), nil
-		}
-		w.emit(string(w.rest[:i]))
-		w.rest = w.rest[i+1:]
-	}
 }
 
 // sbin are folders that PATH of an ordinary user lacks and Ansible's modules look in.

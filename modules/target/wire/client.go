@@ -72,6 +72,7 @@ var ErrNotSent = errors.New("the request was not sent")
 // Run runs a module on the host. An error means that the outcome is unknown, unless it is
 // ErrNotSent or a *HelperError.
 func (c *Client) Run(ctx context.Context, run Run, watch func(line string)) (modules.Result, error) {
+	run.Notes = modules.Notes(ctx) != nil
 	stream, err := c.open(ctx, Head{Run: &run})
 	if err != nil {
 		return modules.Result{}, err
@@ -97,6 +98,7 @@ func (c *Client) answer(ctx context.Context, stream *yamux.Stream, watch func(li
 	budget := MaxFrame
 	for {
 		var f Frame
+		before := budget
 		if err := ReadFrame(stream, &f, &budget); err != nil {
 			if ctx.Err() != nil {
 				return modules.Result{}, ctx.Err()
@@ -105,8 +107,13 @@ func (c *Client) answer(ctx context.Context, stream *yamux.Stream, watch func(li
 		}
 		switch {
 		case f.Line != nil:
+			budget = before // what is watched is not kept
 			if watch != nil {
 				watch(*f.Line)
+			}
+		case f.Step != nil:
+			if note := modules.Notes(ctx); note != nil {
+				note(*f.Step)
 			}
 		case f.Error != "" && ctx.Err() != nil:
 			return modules.Result{}, ctx.Err()

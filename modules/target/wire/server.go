@@ -98,6 +98,9 @@ func serveRun(ctx context.Context, session *yamux.Session, stream *yamux.Stream,
 	if run.Watch {
 		watch = func(line string) { _ = send(Frame{Line: &line}) } // watching is a courtesy
 	}
+	if run.Notes {
+		ctx = modules.WithNotes(ctx, func(title string) { _ = send(Frame{Step: &title}) })
+	}
 	content := func(ctx context.Context, sum string) (io.ReadCloser, error) {
 		if data, ok := run.Inline[sum]; ok {
 			return io.NopCloser(bytes.NewReader(data)), nil

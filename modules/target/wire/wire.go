@@ -54,6 +54,7 @@ type Run struct {
 	Inline  map[string][]byte `json:"inline,omitempty"`
 	Offered map[string]int64  `json:"offered,omitempty"`
 	Watch   bool              `json:"watch,omitempty"` // lines of output are wanted
+	Notes   bool              `json:"notes,omitempty"` // titles of steps that begin are wanted
 	// Job makes it an async job: the answer says that it has begun.
 	Job *Job `json:"job,omitempty"`
 }
@@ -73,6 +74,7 @@ type Dial struct {
 // A Frame is part of an answer.
 type Frame struct {
 	Line   *string         `json:"line,omitempty"`
+	Step   *string         `json:"step,omitempty"` // the title of one that begins
 	Result *modules.Result `json:"result,omitempty"`
 	// Error is the helper's own trouble; OK opens a dialled or content stream.
 	Error string `json:"error,omitempty"`
