@@ -94,7 +94,7 @@ func play(t *testing.T, dir string, args []string, sink run.Sink) run.RunDone {
 	c := run.Config{
 		Playbooks: []*playbook.Playbook{pb}, Inventory: inv, Templater: engine, Modules: reg, Loader: loader, Files: files,
 		Connector: pool, Sink: sink, Render: engine.Render,
-		Options: run.Options{Forks: 1, Gathering: "explicit", Check: slices.Contains(args, "--check"), Diff: slices.Contains(args, "--diff")},
+		Options: run.Options{Forks: 1, Gathering: "explicit", Lines: true, Check: slices.Contains(args, "--check"), Diff: slices.Contains(args, "--diff")},
 	}
 	c.Defaults.Connection = "local"
 	c.Vars = vars.NewRun(vars.Options{Inventory: inv, Templater: engine, Files: files, Verbosity: verbosity(args), Check: c.Check, Diff: c.Diff})
