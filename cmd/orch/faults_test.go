@@ -162,8 +162,12 @@ func TestConnectionCut(t *testing.T) {
 			switch {
 			case r.code == 4:
 				r.contains(t, "UNREACHABLE far: ssh ")
-			case r.code != 0 || cut.Load():
+			case r.code != 0:
 				t.Errorf("the run ended with %d\n%s\n%s", r.code, r.out, r.err)
+			default: // uncut, or cut while it said goodbye: everything was done
+				if _, err := os.Stat(made); err != nil {
+					t.Errorf("the run ended well (cut: %v) without its work: %v", cut.Load(), err)
+				}
 			}
 			if got, err := os.ReadFile(made); err == nil && string(got) != content {
 				t.Errorf("%d of %d bytes were left behind", len(got), len(content))
@@ -184,7 +188,7 @@ func cutting(l net.Listener, addr string, after int64, cut *atomic.Bool) {
 			from.Close()
 			continue
 		}
-		go func() { _, _ = io.Copy(to, from) }()
+		go func() { _, _ = io.Copy(to, from); to.Close() }()
 		go func() {
 			if n, _ := io.CopyN(from, to, after); n == after {
 				cut.Store(true)

@@ -21,7 +21,6 @@ import (
 // inventoryShowFlags are the flags of the command that shows an inventory.
 type inventoryShowFlags struct {
 	project                       projectFlags
-	run                           runFlags
 	list, graph, withVars, export bool
 	asYAML, asTOML                bool
 	host, output, dir             string

@@ -153,8 +153,7 @@ func (k *kept) empty() bool {
 type encoder struct {
 	secret func(string) bool
 	lock   func([]byte) ([]byte, error)
-	key    []byte // of sealed payloads; nil: there is no vault password
-	gcm    cipher.AEAD
+	gcm    cipher.AEAD // of sealed payloads; nil: there is no vault password
 	tasks  map[run.TaskRef]int
 	pack   *flate.Writer
 }
