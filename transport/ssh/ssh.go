@@ -190,7 +190,8 @@ func (t *target) lost(err error, started bool) error {
 // open makes a connection: the network part, the key exchange and the authentication.
 func (c *Conn) open(ctx context.Context) (*ssh.Client, error) {
 	t := c.target
-	ctx, cancel := context.WithTimeoutCause(ctx, t.timeout, fmt.Errorf("no answer within %v", t.timeout))
+	silent := fmt.Errorf("no answer within %v", t.timeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, t.timeout, silent)
 	defer cancel()
 	config, auth, err := t.clientConfig(ctx)
 	if err != nil {
@@ -198,8 +199,11 @@ func (c *Conn) open(ctx context.Context) (*ssh.Client, error) {
 	}
 	raw, err := c.dialNetwork(ctx)
 	if err != nil {
-		if ctx.Err() != nil {
+		switch {
+		case ctx.Err() != nil:
 			err = context.Cause(ctx)
+		case errors.Is(err, context.DeadlineExceeded): // the socket's deadline came before the context's
+			err = silent
 		}
 		return nil, t.lost(fmt.Errorf("connect: %w", err), false)
 	}
