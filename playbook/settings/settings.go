@@ -125,7 +125,7 @@ func Load(o Options) (*Settings, source.Diagnostics) {
 			s.values[def.Name] = Value{Text: def.Default, Origin: "default", dir: o.Dir}
 			continue
 		}
-		if def.Support == Missing {
+		if def.Support == Missing && v.Text != def.Default { // the default asks for nothing
 			diags = append(diags, source.Diagnostic{
 				Severity: source.Warning, Pos: ini[iniKey(def, ini)].pos,
 				Msg: fmt.Sprintf("%s (%s)", def.Name, v.Origin) + Unsupported, Rule: RuleUnsupported,

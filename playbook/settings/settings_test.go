@@ -58,7 +58,7 @@ func TestTypes(t *testing.T) {
 roles_path = roles:../shared:/opt/roles ; ours
 inventory = stage, ./hosts
 log_path = run.log
-callback_result_format: yaml
+gathering: explicit
 [privilege_escalation]
 become = yes
 [tags]
@@ -80,8 +80,8 @@ ignore_extensions = .a,
 			t.Errorf("%s = %q, want %q", name, got, want)
 		}
 	}
-	if !s.Bool("DEFAULT_BECOME") || s.Path("DEFAULT_LOG_PATH") != dir+"/run.log" || s.Str("callback_result_format") != "yaml" {
-		t.Errorf("become %v, log %q, format %q", s.Bool("DEFAULT_BECOME"), s.Path("DEFAULT_LOG_PATH"), s.Str("callback_result_format"))
+	if !s.Bool("DEFAULT_BECOME") || s.Path("DEFAULT_LOG_PATH") != dir+"/run.log" || s.Str("DEFAULT_GATHERING") != "explicit" {
+		t.Errorf("become %v, log %q, gathering %q", s.Bool("DEFAULT_BECOME"), s.Path("DEFAULT_LOG_PATH"), s.Str("DEFAULT_GATHERING"))
 	}
 }
 
@@ -91,6 +91,7 @@ func TestWrongAndUnsupportedValuesAreNamed(t *testing.T) {
 gathering = sometimes
 forks = many
 callback_plugins = ./cb
+callback_result_format = yaml
 nonsense
 cow_selection = tux
 `, map[string]string{"ANSIBLE_BECOME": "perhaps"}, nil)
@@ -101,6 +102,7 @@ cow_selection = tux
 		`DEFAULT_GATHERING: unknown value "sometimes", one of implicit, explicit, smart`,
 		`DEFAULT_FORKS wants a whole number, not "many"`,
 		`DEFAULT_CALLBACK_PLUGIN_PATH (`,
+		`callback_result_format (`,
 		`DEFAULT_BECOME wants a boolean, not "perhaps"`,
 	} {
 		if !strings.Contains(all, want) {

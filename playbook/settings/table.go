@@ -229,7 +229,7 @@ var table = []Setting{
 	{"show_per_host_start", []string{"ANSIBLE_SHOW_PER_HOST_START"}, []string{"defaults.show_per_host_start"}, Bool, "false", Used, nil},
 	{"check_mode_markers", []string{"ANSIBLE_CHECK_MODE_MARKERS"}, []string{"defaults.check_mode_markers"}, Bool, "false", Used, nil},
 	{"show_task_path_on_failure", []string{"ANSIBLE_SHOW_TASK_PATH_ON_FAILURE"}, []string{"defaults.show_task_path_on_failure"}, Bool, "false", Used, nil},
-	{"callback_result_format", []string{"ANSIBLE_CALLBACK_RESULT_FORMAT"}, []string{"defaults.callback_result_format"}, Str, "json", Used, nil},
+	{"callback_result_format", []string{"ANSIBLE_CALLBACK_RESULT_FORMAT"}, []string{"defaults.callback_result_format"}, Str, "json", Missing, nil},
 	{"callback_format_pretty", []string{"ANSIBLE_CALLBACK_FORMAT_PRETTY"}, []string{"defaults.callback_format_pretty"}, Bool, "", Used, nil},
 	{"inventory_cache", []string{"ANSIBLE_INVENTORY_CACHE"}, []string{"inventory.cache"}, Bool, "false", Missing, nil},
 }
