@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -425,7 +426,12 @@ func TestNothingStaysRunning(t *testing.T) {
 func TestKilledHelper(t *testing.T) {
 	r := remoteOf(t)
 	defer r.Close()
-	_, done := sleeper(context.Background(), t, r)
+	pid, done := sleeper(context.Background(), t, r)
+	defer func() { // nobody else ends what a killed helper had started
+		if n, err := strconv.Atoi(pid); err == nil {
+			_ = syscall.Kill(n, syscall.SIGKILL)
+		}
+	}()
 	killHelpers(t)
 	err := <-done
 	var lost *transport.Lost
