@@ -104,23 +104,20 @@ const twoTasks = `
 // A host that dies in the middle of a task is unreachable, nobody knows what became of
 // the task, and the other hosts go on.
 func TestServerKilledInATask(t *testing.T) {
-	s := transporttest.Sshd(t)
-	flag := filepath.Join(t.TempDir(), "begun")
-	dir := write(t, map[string]string{
-		"hosts":    sshdInventory(s, s.Port),
-		"site.yml": fmt.Sprintf(twoTasks, "[ {{ inventory_hostname }} = near ] || { touch "+flag+"; sleep 60; }"),
-	})
-	_, wait := running(t, dir, there(flag), "run", "site.yml", "-i", "hosts")
-	for _, pid := range s.Children(t) {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
-	r := wait()
-	r.want(t, "the run", 4)
+	r := signalled(t, syscall.SIGKILL)
 	r.contains(t, "UNREACHABLE far: ssh ", "outcome unknown", "near  ok=2")
 }
 
 // A host that freezes is noticed by keepalives.
 func TestServerFrozenInATask(t *testing.T) {
+	r := signalled(t, syscall.SIGSTOP)
+	r.contains(t, "UNREACHABLE far: ssh ", "keepalive", "outcome unknown", "near  ok=2")
+}
+
+// signalled runs twoTasks and sends sig to the server's sessions in the middle of the
+// first; the run has to end with 4.
+func signalled(t *testing.T, sig syscall.Signal) ran {
+	t.Helper()
 	s := transporttest.Sshd(t)
 	flag := filepath.Join(t.TempDir(), "begun")
 	dir := write(t, map[string]string{
@@ -129,12 +126,12 @@ func TestServerFrozenInATask(t *testing.T) {
 	})
 	_, wait := running(t, dir, there(flag), "run", "site.yml", "-i", "hosts")
 	for _, pid := range s.Children(t) {
-		_ = syscall.Kill(pid, syscall.SIGSTOP)
+		_ = syscall.Kill(pid, sig)
 		t.Cleanup(func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
 	}
 	r := wait()
 	r.want(t, "the run", 4)
-	r.contains(t, "UNREACHABLE far: ssh ", "keepalive", "outcome unknown", "near  ok=2")
+	return r
 }
 
 // TestConnectionCut cuts the connection after so many bytes from the host: in the key
