@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -276,6 +277,7 @@ func (j *job) run(cmd *cobra.Command, paths []string, from *resumption) error {
 	if kept != nil {
 		config.Sink, config.Record = report.Tee(kept.Event, config.Sink), kept.Record
 	}
+	boundMemory(len(j.inv.Hosts()))
 	done, err := run.Run(cmd.Context(), config)
 	for _, c := range append(j.closers, config.Connector) {
 		err = errors.Join(err, c.Close())
@@ -296,6 +298,18 @@ func (j *job) run(cmd *cobra.Command, paths []string, from *resumption) error {
 	return &exitError{code: code, err: err, quiet: err == nil}
 }
 
+// manyHosts is where the connections of a run, which live as long as it does, begin to
+// be most of its memory.
+const manyHosts = 600
+
+// boundMemory makes garbage cost less memory, and more time, in a run on many hosts, where
+// the default lets it grow to the size of everything that lives. GOGC has the last word.
+func boundMemory(hosts int) {
+	if hosts > manyHosts && os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(max(50, 100*manyHosts/hosts))
+	}
+}
+
 func (j *job) config(cmd *cobra.Command, sink run.Sink) (run.Config, error) {
 	s, f := j.settings, j.flags
 	defaults, err := j.hostDefaults()
@@ -312,13 +326,6 @@ func (j *job) config(cmd *cobra.Command, sink run.Sink) (run.Config, error) {
 	}
 	if err != nil {
 		return run.Config{}, err
-	}
-	if f.project.inventory.flush && facts != nil {
-		for _, h := range j.inv.Hosts() {
-			if err := facts.Clear(h.Name); err != nil {
-				return run.Config{}, err
-			}
-		}
 	}
 	c := run.Config{
 		Playbooks: j.playbooks, Inventory: j.inv, Vars: j.vars, Templater: j.engine, Modules: j.registry,

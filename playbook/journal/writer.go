@@ -168,12 +168,26 @@ func (w *Writer) Files(sums map[string]string) {
 	}
 }
 
+// gather is how long lines wait for others: a system call for each line would cost more
+// than the line. What a killed run did in that time, a resumed one does again.
+const gather = 10 * time.Millisecond
+
 // write is the goroutine that writes.
 func (w *Writer) write() {
 	defer close(w.done)
-	for it := range w.queue {
-		w.one(it)
-		if len(w.queue) == 0 {
+	var due <-chan time.Time
+	for {
+		select {
+		case it, ok := <-w.queue:
+			if !ok {
+				return
+			}
+			w.one(it)
+			if due == nil {
+				due = time.After(gather)
+			}
+		case <-due:
+			due = nil
 			w.flush()
 		}
 	}

@@ -75,6 +75,7 @@ func (b *batch) take(w *work, o *outcome, once bool) done {
 		o = w.do()
 	}
 	b.process(w, o, once)
+	o.facts = nil // stored: an outcome stays until the task's last host is done
 	return done{w, o}
 }
 

@@ -73,6 +73,7 @@ func (w *work) build(o *outcome, res modules.Result, opt modules.Options) error 
 	if err != nil {
 		return err
 	}
+	o.res.Out = nil // read: a task's outcomes stay until its last host is done
 	if f := res.Failure; f != nil {
 		d.SetStr("failed", value.Bool(true))
 		failure(d, f)

@@ -120,6 +120,8 @@ func pump(w io.Writer, r io.Reader) error {
 			return err
 		case n == len(buf) && n < most:
 			buf = make([]byte, 2*n)
+		case n <= least && len(buf) > least:
+			buf = make([]byte, least) // the room of one large answer is not kept for every host
 		}
 	}
 }

@@ -83,7 +83,11 @@ func (c *Client) Run(ctx context.Context, run Run, watch func(line string)) (mod
 		_ = stream.SetReadDeadline(time.Now().Add(cancelTime)) // a closed stream has none
 		stream.Close()
 	})
-	res, err := c.answer(ctx, stream, watch)
+	budget := MaxFrame
+	res, err := c.answer(ctx, stream, watch, &budget)
+	if watch != nil || MaxFrame-budget > 8<<10 {
+		stream.Shrink() // the room of a large answer is not kept for every host
+	}
 	var own *HelperError
 	if stop() && (err == nil || errors.As(err, &own)) {
 		c.keep(stream)
@@ -93,13 +97,12 @@ func (c *Client) Run(ctx context.Context, run Run, watch func(line string)) (mod
 	return res, err
 }
 
-// answer reads what the helper says to a request.
-func (c *Client) answer(ctx context.Context, stream *yamux.Stream, watch func(line string)) (modules.Result, error) {
-	budget := MaxFrame
+// answer reads what the helper says to a request; budget is lowered by what is kept.
+func (c *Client) answer(ctx context.Context, stream *yamux.Stream, watch func(line string), budget *int) (modules.Result, error) {
 	for {
 		var f Frame
-		before := budget
-		if err := ReadFrame(stream, &f, &budget); err != nil {
+		before := *budget
+		if err := ReadFrame(stream, &f, budget); err != nil {
 			if ctx.Err() != nil {
 				return modules.Result{}, ctx.Err()
 			}
@@ -107,7 +110,7 @@ func (c *Client) answer(ctx context.Context, stream *yamux.Stream, watch func(li
 		}
 		switch {
 		case f.Line != nil:
-			budget = before // what is watched is not kept
+			*budget = before // what is watched is not kept
 			if watch != nil {
 				watch(*f.Line)
 			}
@@ -165,7 +168,6 @@ func (c *Client) keep(stream *yamux.Stream) {
 		stream.Close()
 		return
 	}
-	stream.Shrink() // the room of a large answer is not kept for every host
 	c.idle = append(c.idle, stream)
 }
 

@@ -83,16 +83,20 @@ type Frame struct {
 
 // WriteFrame writes a value as one length-prefixed frame.
 func WriteFrame(w io.Writer, v any) error {
-	text, err := json.Marshal(v)
-	if err != nil {
+	var b bytes.Buffer
+	b.Write(make([]byte, 4)) // the length, when it is known
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
 		return fmt.Errorf("encode frame: %w", err)
 	}
-	if len(text) > MaxFrame {
-		return fmt.Errorf("frame of %d bytes is larger than %d", len(text), MaxFrame)
+	frame := b.Bytes()
+	n := len(frame) - 4
+	if n > MaxFrame {
+		return fmt.Errorf("frame of %d bytes is larger than %d", n, MaxFrame)
 	}
-	buf := make([]byte, 4, 4+len(text))
-	binary.BigEndian.PutUint32(buf, uint32(len(text)))
-	_, err = w.Write(append(buf, text...))
+	binary.BigEndian.PutUint32(frame, uint32(n))
+	_, err := w.Write(frame)
 	return err
 }
 
@@ -107,19 +111,30 @@ func ReadFrame(r io.Reader, v any, budget *int) error {
 		return fmt.Errorf("frame of %d bytes, %d are allowed", n, *budget)
 	}
 	*budget -= n
-	// The length is the other side's word: memory grows with what really arrives.
-	var text bytes.Buffer
-	text.Grow(min(n, 4096))
-	if _, err := io.CopyN(&text, r, int64(n)); err != nil {
-		if errors.Is(err, io.EOF) {
-			return io.ErrUnexpectedEOF
-		}
+	text, err := readText(r, n)
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	if err != nil {
 		return err
 	}
-	if err := json.Unmarshal(text.Bytes(), v); err != nil {
+	if err := json.Unmarshal(text, v); err != nil {
 		return fmt.Errorf("decode frame: %w", err)
 	}
 	return nil
+}
+
+// readText reads n bytes. A large length is the other side's word: memory then grows with
+// what really arrives.
+func readText(r io.Reader, n int) ([]byte, error) {
+	if n <= 64<<10 {
+		text := make([]byte, n)
+		_, err := io.ReadFull(r, text)
+		return text, err
+	}
+	var text bytes.Buffer
+	_, err := io.CopyN(&text, r, int64(n))
+	return text.Bytes(), err
 }
 
 // config is yamux's for both sides: no output of its own, and no keepalive, which the

@@ -16,7 +16,7 @@ type Dict struct {
 }
 
 // smallDict is the size up to which a linear search beats a map.
-const smallDict = 8
+const smallDict = 16
 
 // A hashKey is a Go value that is equal for two keys exactly when they are equal in Python.
 type hashKey struct {
