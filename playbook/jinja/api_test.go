@@ -326,6 +326,10 @@ func TestEscapeBackslashes(t *testing.T) {
 	if _, err := env.Template("", `{{ 'it\'s' }}`); err == nil {
 		t.Error("an escaped quote ends the string there: it must be an error")
 	}
+	opts.EscapedQuotes = true
+	if got, err := run(t, newEnv(t, opts), `{{ 'it\'s\\' ~ "\"" }}`, nil); err != nil || got != `it\'s\\\"` {
+		t.Errorf("with EscapedQuotes: got %q %v", got, err)
+	}
 	x, err := env.Expr(`'a\tb'`)
 	if err != nil {
 		t.Fatal(err)

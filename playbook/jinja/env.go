@@ -40,7 +40,7 @@ type overlayKey struct {
 	delims                                                [6]string
 	statement, comment, newline                           string
 	trim, lstrip, keep, do, loops, chain, lenient, strict bool
-	backslashes, autoescape, debug                        bool
+	backslashes, quotes, autoescape, debug                bool
 }
 
 func (o *Options) key() overlayKey {
@@ -49,6 +49,7 @@ func (o *Options) key() overlayKey {
 		statement: o.LineStatementPrefix, comment: o.LineCommentPrefix, newline: o.NewlineSequence,
 		trim: o.TrimBlocks, lstrip: o.LstripBlocks, keep: o.KeepTrailingNewline, do: o.Do, loops: o.LoopControls,
 		chain: o.Chainable, lenient: o.Lenient, strict: o.StrictNames, backslashes: o.EscapeBackslashes,
+		quotes:     o.EscapedQuotes,
 		autoescape: o.Autoescape, debug: o.Debug,
 	}
 }

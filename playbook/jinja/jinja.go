@@ -57,6 +57,8 @@ type Options struct {
 	// EscapeBackslashes keeps backslashes in string literals of expressions inside {{ }}
 	// as they are (Ansible's escape_backslashes for strings of playbooks).
 	EscapeBackslashes bool
+	// EscapedQuotes lets a backslash that is kept still keep a quote from ending the string.
+	EscapedQuotes bool
 	// Debug prints an undefined value as what is missing, in braces (DebugUndefined).
 	Debug bool
 	// Autoescape escapes what is printed for HTML, unless it is value.Markup.

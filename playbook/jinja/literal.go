@@ -135,6 +135,8 @@ func (l *lexer) str() (token, bool, error) {
 		switch c := rest[i]; {
 		case l.filled && c == hole[0]:
 			filled = true
+		case c == '\\' && literal && l.syn.EscapedQuotes:
+			i++
 		case c == '\\' && !literal:
 			escaped = true
 			if !l.filled || !strings.HasPrefix(rest[i+1:], hole) {

@@ -15,6 +15,14 @@ const RuleTruth = "condition-type"
 
 // Truth implements Templater. A list holds when all its items do.
 func (e *Engine) Truth(ctx context.Context, cond value.Value, s Scope) (value.Value, error) {
+	return e.truth(ctx, cond, false, s)
+}
+
+// truth is Truth; nested is set for what stands in a list.
+func (e *Engine) truth(ctx context.Context, cond value.Value, nested bool, s Scope) (value.Value, error) {
+	if e.opt.Mode == Strict {
+		return e.strictTruth(ctx, cond, nested, s)
+	}
 	switch c := cond.(type) {
 	case value.Bool, value.Unknown:
 		return c, nil
@@ -24,6 +32,10 @@ func (e *Engine) Truth(ctx context.Context, cond value.Value, s Scope) (value.Va
 		return e.all(ctx, c.Items, s)
 	case value.Str:
 		if c.S == "" {
+			e.warn(source.Diagnostic{
+				Pos: posOf(c.From), Msg: "an empty condition counts as true", Rule: RuleTruth,
+				Hint: "ansible-core 2.19 refuses this; leave it out, or write true",
+			})
 			return value.Bool(true), nil
 		}
 		if c.From == nil {
@@ -41,7 +53,7 @@ func (e *Engine) Truth(ctx context.Context, cond value.Value, s Scope) (value.Va
 func (e *Engine) all(ctx context.Context, conds []value.Value, s Scope) (value.Value, error) {
 	var unknown value.Value
 	for _, c := range conds {
-		v, err := e.Truth(ctx, c, s)
+		v, err := e.truth(ctx, c, true, s)
 		if err != nil {
 			return nil, err
 		}
@@ -72,10 +84,7 @@ func (e *Engine) condition(ctx context.Context, c value.Str, s Scope) (value.Val
 	if !mayBeTemplate(c.S) {
 		return e.test(ctx, c, c, s)
 	}
-	if ctx.Value(delimited{}) == nil {
-		e.warn(source.Diagnostic{Pos: posOf(c.From), Len: len(c.S), Msg: fmt.Sprintf(
-			"conditional statements should not include jinja2 templating delimiters such as {{ }} or {%% %%}. Found: %s", c.S)})
-	}
+	e.warnDelimiters(ctx, c)
 	em, v, err := e.render(ctx, c, s)
 	switch {
 	case err != nil:

@@ -37,15 +37,13 @@ func (m Mode) finalize(v value.Value) (value.Value, error) {
 		return v, nil
 	case *value.Undefined:
 		return nil, &value.UndefinedError{U: v}
-	case *value.Iterator, *value.DictView, *value.Range:
-		items, err := value.Items(v)
-		if err != nil {
-			return nil, err
+	case *value.Range:
+		if m == Strict {
+			return v, nil // printed as Python does, or an error
 		}
-		if u, ok := value.HasUndefined(value.NewList(items...)); ok {
-			return nil, &value.UndefinedError{U: u}
-		}
-		return value.NewList(items...), nil
+		return unroll(v)
+	case *value.Iterator, *value.DictView:
+		return unroll(v)
 	}
 	if u, ok := value.HasUndefined(v); ok {
 		return nil, &value.UndefinedError{U: u}
@@ -53,9 +51,24 @@ func (m Mode) finalize(v value.Value) (value.Value, error) {
 	return v, nil
 }
 
+// unroll makes a list of what is iterated.
+func unroll(v value.Value) (value.Value, error) {
+	items, err := value.Items(v)
+	if err != nil {
+		return nil, err
+	}
+	out := value.NewList(items...)
+	if u, ok := value.HasUndefined(out); ok {
+		return nil, &value.UndefinedError{U: u}
+	}
+	return out, nil
+}
+
 // concat makes the value of what was printed. Between two texts only text can stand.
 func (m Mode) concat(nodes []value.Value) (value.Value, error) {
 	switch {
+	case m == Strict:
+		return strictConcat(nodes)
 	case len(nodes) == 0 && m == Classic:
 		return value.S(""), nil
 	case len(nodes) == 0:
@@ -76,11 +89,14 @@ func (m Mode) concat(nodes []value.Value) (value.Value, error) {
 // single types the only value printed. A string that was handed on by reference keeps
 // its author's mark.
 func (m Mode) single(v value.Value) (value.Value, error) {
+	if m == Strict {
+		return strictSingle(v)
+	}
 	switch x := v.(type) {
 	case value.Unknown, omit:
 		return v, nil
 	case value.Str:
-		if x.Text || m == Strict {
+		if x.Text {
 			return x, nil
 		}
 		return m.literal(x), nil
@@ -88,11 +104,7 @@ func (m Mode) single(v value.Value) (value.Value, error) {
 		return value.S(x.Text), nil
 	}
 	if m != Classic {
-		p, err := plain(v)
-		if err == nil && m == Strict {
-			p = Lists(p)
-		}
-		return p, err
+		return plain(v)
 	}
 	switch x := v.(type) {
 	case value.Bool:
@@ -110,10 +122,7 @@ func (m Mode) single(v value.Value) (value.Value, error) {
 // literal reads text as a value where the mode does: in Classic only what starts as a
 // list or dict does, or is a boolean's name (ansible-core 2.18: ansible_eval_concat).
 func (m Mode) literal(s value.Str) value.Value {
-	switch m {
-	case Strict:
-		return s
-	case Classic:
+	if m == Classic {
 		if s.S == "True" || s.S == "False" {
 			return value.Bool(s.S == "True")
 		}

@@ -83,6 +83,7 @@ type program struct {
 	header   int    // lines of a #jinja2: header
 	loads    bool   // it may include, import or extend others
 	nested   bool   // it may hand a template to a lookup
+	ranged   bool   // it yields a range
 }
 
 // Value implements Templater.
@@ -144,6 +145,9 @@ func (e *Engine) items(ctx context.Context, items []value.Value, s Scope) ([]val
 		}
 		out[i] = v
 	}
+	if e.opt.Mode == Strict {
+		out = slices.DeleteFunc(out, IsOmit)
+	}
 	return out, out != nil, nil
 }
 
@@ -156,6 +160,9 @@ func (e *Engine) dict(ctx context.Context, d *value.Dict, s Scope) (value.Value,
 		v, err := e.Value(ctx, item, s)
 		if err != nil {
 			return nil, err
+		}
+		if e.opt.Mode == Strict && IsOmit(v) {
+			continue
 		}
 		if err := out.Set(k, v); err != nil {
 			return nil, err
@@ -248,6 +255,16 @@ func (e *Engine) text(ctx context.Context, v value.Str, s Scope) (value.Value, e
 	if err != nil {
 		return nil, wrap(err, v, 0)
 	}
+	if e.opt.Mode == Strict {
+		if out, err = e.again(ctx, out, v, s); err != nil {
+			return nil, err
+		}
+	} else if p.ranged {
+		e.warn(source.Diagnostic{
+			Pos: posOf(v.From), Len: len(v.S), Msg: fmt.Sprintf("the template %q yields a range", v.S),
+			Hint: "ansible-core 2.19 refuses this; use the filter list",
+		})
+	}
 	return restoreNewlines(out, p.newlines, "\n"), nil
 }
 
@@ -300,7 +317,7 @@ func (e *Engine) program(text string) *program {
 }
 
 func (e *Engine) compile(text string) *program {
-	p := &program{bare: bareName(text), newlines: countNewlines(text), loads: loads(text), nested: nests(text)}
+	p := &program{bare: bareName(text), newlines: countNewlines(text), loads: loads(text), nested: nests(text), ranged: yieldsRange(text)}
 	env := e.texts
 	if rest, over, ok, err := header(text, Overrides{TrimBlocks: true}); err != nil {
 		p.err = err
@@ -336,6 +353,29 @@ func bareName(s string) string {
 // loads says whether a template may ask for other templates.
 func loads(text string) bool {
 	return strings.Contains(text, "import") || strings.Contains(text, "include") || strings.Contains(text, "extends")
+}
+
+// yieldsRange says whether a text is {{ range(…) }} and nothing else.
+func yieldsRange(text string) bool {
+	text = strings.TrimSpace(text)
+	if !strings.HasPrefix(text, "{{") || !strings.HasSuffix(text, "}}") || !strings.Contains(text, "range(") {
+		return false
+	}
+	rest, ok := strings.CutPrefix(strings.TrimSpace(text[2:len(text)-2]), "range(")
+	depth := 1
+	for i := 0; ok && i < len(rest); i++ {
+		switch rest[i] {
+		case '\'', '"':
+			i = stringEnd(rest, i) - 1
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return i == len(rest)-1
+			}
+		}
+	}
+	return false
 }
 
 // nests says whether a string inside a template may be a template itself:

@@ -342,7 +342,8 @@ func TestStrictTypes(t *testing.T) {
 	b.want("{{ list_text }}", "str '[1]'")
 	b.want("[{{ n }}]", "str '[5]'")
 	b.want("{{ nothing }}", "NoneType None")
-	b.want("{{ range(2) }}", "list [0, 1]")
+	b.fails("{{ range(2) }}", "type 'range' cannot be kept in a variable")
+	b.fails("{{ [range(2)] }}", "type 'range' cannot be kept in a variable")
 	b.want("{{ n }}x", "str '5x'")
 	b.want("{{ (1, (2, 3)) }}", "list [1, [2, 3]]")
 	b.want("{{ {'a': [(1,)], 'b': {'c': ()}} }}", "dict {'a': [[1]], 'b': {'c': []}}")
@@ -551,9 +552,28 @@ func TestLoops(t *testing.T) {
 func TestWarnings(t *testing.T) {
 	b := newBench(t, template.Options{}, "n: 5", "")
 	b.truth(at("{{ n }} == 5"), "bool True")
-	if len(b.warnings) != 1 || !strings.HasPrefix(b.warnings[0].Msg, "conditional statements should not include jinja2 templating delimiters") {
-		t.Errorf("warnings: %v", b.warnings)
+	b.want("{{ range(1, n - 2) }}", "list [1, 2]")
+	b.want("{{ range(1, (n)) | list }}", "list [1, 2, 3, 4]")
+	b.truth(at(""), "bool True")
+	want := []string{
+		"conditional statements should not include jinja2 templating delimiters",
+		`the template "{{ range(1, n - 2) }}" yields a range`,
+		"an empty condition counts as true",
 	}
+	for i, w := range b.warnings {
+		if i >= len(want) || !strings.HasPrefix(w.Msg, want[i]) || w.Pos.Line == 0 {
+			t.Errorf("warning %d: %v", i, w)
+		}
+	}
+	if len(b.warnings) != len(want) {
+		t.Errorf("%d warnings, want %d", len(b.warnings), len(want))
+	}
+}
+
+// TestStrictEndless: what hands on a template of its own is found out.
+func TestStrictEndless(t *testing.T) {
+	b := newBench(t, template.Options{Mode: template.Strict}, "a: \"{{ vars['a'] }}\"", "")
+	b.fails("{{ vars['a'] }}", "recursive loop detected in template string")
 }
 
 func TestConcurrentEvaluations(t *testing.T) {

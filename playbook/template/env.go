@@ -68,6 +68,10 @@ func (e *Engine) environment() error {
 		maps.Copy(e.base.Globals, more)
 	}
 	e.keepText()
+	if e.opt.Mode == Strict {
+		f := strictTypeDebug(e.base.Filters["type_debug"])
+		e.base.Filters["type_debug"], e.base.Filters["ansible.builtin.type_debug"] = f, f
+	}
 	return nil
 }
 
@@ -123,7 +127,7 @@ func (e *Engine) env(o overlay) (*jinja.Env, error) {
 	opt.LineStatementPrefix, opt.LineCommentPrefix = o.LineStatementPrefix, o.LineCommentPrefix
 	opt.TrimBlocks, opt.LstripBlocks = o.TrimBlocks, o.LstripBlocks
 	opt.KeepTrailingNewline, opt.NewlineSequence = o.KeepTrailingNewline, o.NewlineSequence
-	opt.EscapeBackslashes = o.escape
+	opt.EscapeBackslashes, opt.EscapedQuotes = o.escape, o.escape && o.mode == Strict
 	opt.Finalize, opt.Concat = o.mode.finalize, o.mode.concat
 	if o.text {
 		opt.Finalize, opt.Concat = Classic.finalize, concatText

@@ -251,7 +251,10 @@ func (s *search) add(terms []value.Value) error {
 			return lookupErrorf("invalid term supplied, can handle string, mapping or list of strings but got: %s for %s", term.Type(), value.Repr(term))
 		}
 		s.skip = s.c.Flag("skip")
-		names, paths := splitTexts(files, ",;"), splitTexts(s.c.List("paths"), ",:;")
+		names, paths := files, splitTexts(s.c.List("paths"), ",:;")
+		if s.c.engine.opt.Mode != Strict { // ansible-core 2.19 does not split names
+			names = splitTexts(files, ",;")
+		}
 		if len(paths) == 0 {
 			s.files = append(s.files, names...)
 			continue
@@ -434,7 +437,10 @@ func runTemplate(c *LookupCall) ([]value.Value, error) {
 			f.Vars = append(f.Vars, value.Named{Name: value.String(k), Val: v})
 		}
 	}
-	native := c.engine.opt.Mode != Classic && c.Flag("jinja2_native")
+	native := c.engine.opt.Mode == Native && c.Flag("jinja2_native")
+	if c.engine.opt.Mode == Strict { // ansible-core 2.19: neither option has an effect
+		f.Typed, native = true, true
+	}
 	f.native = native
 	var out []value.Value
 	for _, term := range terms {

@@ -277,6 +277,9 @@ func runSequence(c *LookupCall) ([]value.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(terms) == 0 && c.engine.opt.Mode == Strict { // new in ansible-core 2.19
+		return c.sequence()
+	}
 	defaults := c.options
 	var out []value.Value
 	for _, term := range terms {

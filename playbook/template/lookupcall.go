@@ -133,9 +133,9 @@ func (f *lookupFunc) failed(r *request, err error) (value.Value, error) {
 // result makes the value of the call: a list, or without wantlist the strings joined by
 // commas, the one value, or the list when there are several that are no strings. An empty
 // result is an empty list, and allow_unsafe leaves the list as it is
-// (ansible-core 2.18: Templar._lookup).
+// (ansible-core 2.18: Templar._lookup; 2.19 has no allow_unsafe).
 func (r *request) result(items []value.Value) value.Value {
-	if r.list || r.unsafe || len(items) == 0 {
+	if r.list || r.unsafe && r.engine.opt.Mode != Strict || len(items) == 0 {
 		return value.NewList(items...)
 	}
 	texts := make([]string, len(items))

@@ -28,7 +28,10 @@ func IsOmit(v value.Value) bool {
 
 // DropOmit returns v without the entries of dicts whose value is omit, at any depth.
 // Items of a list stay, as in ansible-core 2.18; v itself is not changed.
-func DropOmit(v value.Value) value.Value {
+func DropOmit(v value.Value) value.Value { return dropOmit(v, false) }
+
+// dropOmit drops items of lists too if lists is set, as ansible-core 2.19 does.
+func dropOmit(v value.Value, lists bool) value.Value {
 	if !holdsOmit(v) {
 		return v
 	}
@@ -37,14 +40,16 @@ func DropOmit(v value.Value) value.Value {
 		out := value.NewDict(v.Len())
 		for k, item := range v.All() {
 			if !IsOmit(item) {
-				_ = out.Set(k, DropOmit(item)) // a key of a dict is hashable
+				_ = out.Set(k, dropOmit(item, lists)) // a key of a dict is hashable
 			}
 		}
 		return out
 	case *value.List:
-		items := make([]value.Value, len(v.Items))
-		for i, item := range v.Items {
-			items[i] = DropOmit(item)
+		items := make([]value.Value, 0, len(v.Items))
+		for _, item := range v.Items {
+			if !lists || !IsOmit(item) {
+				items = append(items, dropOmit(item, lists))
+			}
 		}
 		return value.NewList(items...)
 	}

@@ -276,6 +276,9 @@ func HasUndefined(v Value) (*Undefined, bool) {
 	return found, ok
 }
 
+// Holds says whether is holds for v or for anything inside of it.
+func Holds(v Value, is func(Value) bool) bool { return walk(v, 0, is) }
+
 func walk(v Value, depth int, stop func(Value) bool) bool {
 	if stop(v) {
 		return true
