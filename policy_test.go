@@ -37,6 +37,7 @@ var imports = map[string][]string{
 	"playbook/jinja/jinjacases": {"playbook/jinja/jinjatest", "playbook/jinja", "playbook/jinja/value", "playbook/template/"},
 	"playbook/jinja/jinjatest":  {"playbook/jinja", "playbook/jinja/value", "playbook/template/", "playbook/pyre"},
 	"playbook/pyre":             {},
+	"playbook/oracle":           {},
 	"playbook/vault":            {},
 	"playbook/source":           {"playbook/jinja/value"},
 	"playbook/settings":         {"playbook/jinja/value", "playbook/source"},

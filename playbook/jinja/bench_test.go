@@ -11,6 +11,7 @@ import (
 
 	"orch/playbook/jinja"
 	"orch/playbook/jinja/value"
+	"orch/playbook/oracle"
 )
 
 // A benchCase is measured here and, in the same run, in CPython's Jinja2.
@@ -176,7 +177,7 @@ func BenchmarkCPython(b *testing.B) {
 	o := startOracle(b)
 	for _, c := range benchCases() {
 		b.Run(c.name, func(b *testing.B) {
-			a := o.measure(b, c, false)
+			a := measure(b, o, c, false)
 			if got := renderBench(b, benchEnv(b), c.src, toVars(c.context)); got != a.Out {
 				b.Fatalf("the engine prints something else:\n%q\nCPython:\n%q", got, a.Out)
 			}
@@ -188,20 +189,21 @@ func BenchmarkCPython(b *testing.B) {
 func BenchmarkCPythonCompile(b *testing.B) {
 	o := startOracle(b)
 	for _, c := range benchCases()[:4] {
-		b.Run(c.name, func(b *testing.B) { o.measure(b, c, true) })
+		b.Run(c.name, func(b *testing.B) { measure(b, o, c, true) })
 	}
 }
 
 // measure reports the time the oracle takes for one run of a case.
-func (o *oracle) measure(b *testing.B, c benchCase, compile bool) oracleAnswer {
+func measure(b *testing.B, o *oracle.Process, c benchCase, compile bool) oracleAnswer {
 	data, err := json.Marshal(c.context)
 	if err != nil {
 		b.Fatal(err)
 	}
-	a, err := o.ask(oracleRequest{
+	var a oracleAnswer
+	err = o.Ask(oracleRequest{
 		Src: c.src, Context: data, Undefined: "chaining",
 		Opts: map[string]any{"trim_blocks": true}, N: b.N, Compile: compile,
-	}, 10*time.Minute)
+	}, &a, 10*time.Minute)
 	if err != nil || a.Error != "" {
 		b.Fatal(err, a.Error)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"orch/playbook/jinja"
 	"orch/playbook/jinja/value"
+	"orch/playbook/oracle"
 )
 
 // filterValues are what the filters and tests are tried on; the names are those of
@@ -59,12 +60,13 @@ const filterContext = `{
 }`
 
 // compareWithOracle renders src on both sides; markup is a Markup variable in each.
-func compareWithOracle(t *testing.T, o *oracle, src string, opts jinja.Options, kind string) {
+func compareWithOracle(t *testing.T, o *oracle.Process, src string, opts jinja.Options, kind string) {
 	t.Helper()
 	src = "{% set markup = '<i>x</i> & y'|safe %}" + src
-	want, err := o.ask(oracleRequest{
+	var want oracleAnswer
+	err := o.Ask(oracleRequest{
 		Src: src, Context: json.RawMessage(filterContext), Undefined: kind, Opts: map[string]any{"autoescape": opts.Autoescape},
-	}, 30*time.Second)
+	}, &want, 30*time.Second)
 	if err != nil {
 		t.Fatalf("%s: %v", src, err)
 	}
@@ -128,12 +130,7 @@ func renderJSON(opts jinja.Options, src, vars string) (string, error) {
 func TestFiltersAgreeWithJinja2(t *testing.T) {
 	t.Parallel()
 	o := startOracle(t)
-	rnd := rand.New(rand.NewPCG(*oracleSeed, 3)) //nolint:gosec // no secret
-	pairs := 1500
-	if *oracleTime > time.Minute {
-		pairs = 40000
-	}
-	for range pairs {
+	oracle.Compare(t, func(rnd *rand.Rand) bool {
 		v := filterValues[rnd.IntN(len(filterValues))]
 		src := fmt.Sprintf("{{ (%s)|%s }}", v, filterCalls[rnd.IntN(len(filterCalls))])
 		switch rnd.IntN(5) {
@@ -147,10 +144,11 @@ func TestFiltersAgreeWithJinja2(t *testing.T) {
 			opts.Lenient, kind = true, ""
 		}
 		if unsteady.MatchString(src) {
-			continue
+			return false
 		}
 		compareWithOracle(t, o, src, opts, kind)
-	}
+		return true
+	})
 }
 
 func TestFiltersAreLazy(t *testing.T) {

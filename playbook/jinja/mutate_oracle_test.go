@@ -3,7 +3,6 @@ package jinja_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"math/rand/v2"
 	"os"
 	"regexp"
@@ -15,12 +14,7 @@ import (
 	"orch/playbook/jinja"
 	"orch/playbook/jinja/jinjatest"
 	"orch/playbook/jinja/value"
-)
-
-var (
-	oracleTime = flag.Duration("oracle", 2*time.Second, "how long to compare mutated programs with CPython's Jinja2")
-	oracleSeed = flag.Uint64("oracle.seed", 1, "the seed of the mutations")
-	oracleAll  = flag.Bool("oracle.all", false, "go on after a difference and log them all")
+	"orch/playbook/oracle"
 )
 
 // tokenPattern cuts programs into what the mutations work on.
@@ -34,8 +28,8 @@ type mutator struct {
 	pool     []string
 }
 
-func newMutator(cases []jinjatest.Case, seed uint64) *mutator {
-	m := &mutator{rnd: rand.New(rand.NewPCG(seed, seed))} //nolint:gosec // no secret
+func newMutator(cases []jinjatest.Case) *mutator {
+	m := &mutator{}
 	for _, c := range cases {
 		if len(c.Template) > 200 {
 			continue
@@ -116,10 +110,10 @@ func corpus(t testing.TB) []jinjatest.Case {
 }
 
 // TestOracle mutates recorded programs and compares what they print, or that they fail,
-// with CPython's Jinja2. A longer run: go test -run TestOracle -oracle 10m -oracle.seed N.
+// with CPython's Jinja2.
 func TestOracle(t *testing.T) {
 	o := startOracle(t)
-	m := newMutator(corpus(t), *oracleSeed)
+	m := newMutator(corpus(t))
 	envs := map[string]*jinja.Env{}
 	for name, opts := range map[string]jinja.Options{"": {Lenient: true}, "strict": {}, "chaining": {Chainable: true}} {
 		opts.Do, opts.LoopControls, opts.Loader = true, true, contextLoader{}
@@ -131,33 +125,26 @@ func TestOracle(t *testing.T) {
 		envs[name] = env
 	}
 	kinds := []string{"", "strict", "chaining"}
-	compared := 0
-	for begin := time.Now(); time.Since(begin) < *oracleTime; {
+	oracle.Compare(t, func(rnd *rand.Rand) bool {
+		m.rnd = rnd
 		src, from := m.next()
 		if unsteady.MatchString(src) {
-			continue
+			return false
 		}
-		kind := kinds[m.rnd.IntN(len(kinds))]
-		want, err := o.ask(oracleRequest{Src: src, Context: from.Context, Templates: from.Loadable, Undefined: kind}, 30*time.Second)
-		if err != nil {
-			o.stop()
-			o = startOracle(t)
-			continue
+		kind := kinds[rnd.IntN(len(kinds))]
+		var want oracleAnswer
+		if o.Ask(oracleRequest{Src: src, Context: from.Context, Templates: from.Loadable, Undefined: kind}, &want, 30*time.Second) != nil {
+			return false // a program that CPython hangs in
 		}
 		if want.Skip != "" || unsteady.MatchString(want.Out) || strings.HasPrefix(want.Error, "AssertionError: Tried to resolve") {
-			continue
+			return false
 		}
-		compared++
 		got, err := evaluate(envs[kind], src, from)
-		if agrees(want, got, err) {
-			continue
+		if !agrees(want, got, err) {
+			t.Errorf("%q (undefined %q)\nCPython: %q %s\nhere:    %q %v", src, kind, want.Out, want.Error, got, err)
 		}
-		t.Errorf("%q (undefined %q)\nCPython: %q %s\nhere:    %q %v", src, kind, want.Out, want.Error, got, err)
-		if !*oracleAll {
-			return
-		}
-	}
-	t.Logf("%d programs compared", compared)
+		return true
+	})
 }
 
 // agrees compares the outcomes. Limits of the engine are no differences.

@@ -1,19 +1,17 @@
 package pyre_test
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"os/exec"
 	"reflect"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"orch/playbook/oracle"
 	"orch/playbook/pyre"
 )
 
@@ -41,50 +39,15 @@ type answer struct {
 	SubErr string         `json:"suberr"`
 }
 
-// An oracle is a running CPython.
-type oracle struct {
-	in  *json.Encoder
-	out *bufio.Scanner
+func startOracle(t testing.TB) *oracle.Process {
+	t.Helper()
+	return oracle.Start(t, "import sys; assert (3,11) <= sys.version_info < (3,14)", "testdata/oracle.py")
 }
 
-func startOracle(t testing.TB) *oracle {
+func ask(t testing.TB, o *oracle.Process, q question) answer {
 	t.Helper()
-	const python = "/usr/bin/python3"
-	if err := exec.Command(python, "-c", "import sys; sys.exit(not (3,11) <= sys.version_info < (3,14))").Run(); err != nil {
-		t.Skipf("no python3 of 3.11 to 3.13: %v", err)
-	}
-	cmd := exec.Command(python, "testdata/oracle.py")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = cmd.Wait()
-	})
-	sc := bufio.NewScanner(out)
-	sc.Buffer(nil, 16<<20)
-	return &oracle{in: json.NewEncoder(in), out: sc}
-}
-
-func (o *oracle) ask(t testing.TB, q question) answer {
-	t.Helper()
-	if err := o.in.Encode(q); err != nil {
-		t.Fatal(err)
-	}
-	if !o.out.Scan() {
-		t.Fatalf("python ended at %+v: %v", q, o.out.Err())
-	}
 	var a answer
-	if err := json.Unmarshal(o.out.Bytes(), &a); err != nil {
+	if err := o.Ask(q, &a, 30*time.Second); err != nil {
 		t.Fatal(err)
 	}
 	return a
@@ -337,25 +300,15 @@ func (g *generator) question() question {
 	return q
 }
 
-// TestOracle compares random programs with CPython. ORCH_PYRE_PROGRAMS sets how many.
+// TestOracle compares random programs with CPython.
 func TestOracle(t *testing.T) {
-	n := 2000
-	if s := os.Getenv("ORCH_PYRE_PROGRAMS"); s != "" {
-		n, _ = strconv.Atoi(s)
-	}
-	seed := uint64(1)
-	if s := os.Getenv("ORCH_PYRE_SEED"); s != "" {
-		seed, _ = strconv.ParseUint(s, 10, 64)
-	}
 	o := startOracle(t)
-	g := &generator{Rand: rand.New(rand.NewPCG(seed, 2))}
-	failed := 0
-	for range n {
+	g := &generator{}
+	oracle.Compare(t, func(rnd *rand.Rand) bool {
+		g.Rand = rnd
 		q := g.question()
-		if !same(t, q, ours(q), o.ask(t, q)) {
-			if failed++; failed > 15 {
-				t.Fatal("too many differences")
-			}
-		}
-	}
+		want := ask(t, o, q)
+		same(t, q, ours(q), want)
+		return !want.Skip
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"orch/playbook/oracle"
 	"orch/playbook/pyre"
 )
 
@@ -186,8 +187,8 @@ func FuzzOracle(f *testing.F) {
 	for _, s := range []string{"a|b", "(?P<x>a)(?P=x)", "[^a-z]+?", `(?i)ß\b`, "(?(1)a|b)", "(?<=ab)c{,2}"} {
 		f.Add(s, "abc ABC", `<\1>`, 0)
 	}
-	var o *oracle
-	if _, err := os.Stat("/usr/bin/python3"); err == nil {
+	var o *oracle.Process
+	if _, err := os.Stat(oracle.Python); err == nil {
 		o = startOracle(f)
 	}
 	f.Fuzz(func(t *testing.T, pattern, text, repl string, flags int) {
@@ -201,6 +202,6 @@ func FuzzOracle(f *testing.F) {
 			strings.Contains(pattern, ")*+") || strings.Contains(pattern, ")++") || strings.Contains(pattern, "}+") {
 			return
 		}
-		same(t, q, got, o.ask(t, q))
+		same(t, q, got, ask(t, o, q))
 	})
 }

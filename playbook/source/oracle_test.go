@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/oracle"
 )
 
 // dump renders a value as the recorded oracle does: JSON with types spelled out.
@@ -56,7 +57,7 @@ func dump(v value.Value) string {
 // Ansible's constructor by testdata/record.py. ORCH_RECORD=1 records anew.
 func TestDialect(t *testing.T) {
 	if os.Getenv("ORCH_RECORD") != "" {
-		out, err := exec.Command("/usr/bin/python3", "testdata/record.py").Output()
+		out, err := exec.Command(oracle.Python, "testdata/record.py").Output()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -1,26 +1,24 @@
 package value
 
 import (
-	"bufio"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math"
 	"math/big"
 	"math/rand/v2"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unicode/utf8"
+
+	"orch/playbook/oracle"
 )
 
 // A python is a long-lived interpreter that says what Python itself does. Questions are
 // collected and asked many at a time.
 type python struct {
-	in      io.Writer
-	out     *bufio.Reader
+	*oracle.Process
 	pending []question
 }
 
@@ -40,46 +38,13 @@ type answer struct {
 
 func startPython(t testing.TB) *python {
 	t.Helper()
-	path, err := exec.LookPath("/usr/bin/python3") // before any version manager's wrapper
-	if err != nil {
-		path, err = exec.LookPath("python3")
-	}
-	if err != nil {
-		t.Skip("python3 is not installed: nothing to compare with")
-	}
-	cmd := exec.Command(path, "testdata/oracle.py")
-	in, err := cmd.StdinPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = in.Close()
-		_ = cmd.Wait()
-	})
-	return &python{in: in, out: bufio.NewReader(out)}
+	return &python{Process: oracle.Start(t, "import ast", "testdata/oracle.py")}
 }
 
 func (p *python) ask(questions []question) ([]answer, error) {
-	line, err := json.Marshal(questions)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := p.in.Write(append(line, '\n')); err != nil {
-		return nil, err
-	}
-	reply, err := p.out.ReadBytes('\n')
-	if err != nil {
-		return nil, err
-	}
 	var answers []answer
-	return answers, json.Unmarshal(reply, &answers)
+	err := p.Ask(questions, &answers, time.Minute)
+	return answers, err
 }
 
 // ours does what oracle.py does.

@@ -1,18 +1,14 @@
 package pyyaml_test
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"os"
-	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/oracle"
 	"orch/playbook/template/pyyaml"
 )
 
@@ -123,40 +119,30 @@ func (g generator) value(depth int) (value.Value, any) {
 	return value.S(s), s
 }
 
-// TestOracle compares with PyYAML on random data; ORCH_PYYAML_DOCS sets how much.
+// TestOracle compares with PyYAML on random data.
 func TestOracle(t *testing.T) {
-	const python = "/usr/bin/python3"
-	check := "import yaml, sys; from yaml import _yaml; sys.exit(_yaml.get_version_string() != '0.2.5')"
-	if err := exec.Command(python, "-c", check).Run(); err != nil {
-		t.Skipf("no PyYAML on libyaml 0.2.5: %v", err)
-	}
-	cmd := exec.Command(python, "testdata/oracle.py")
-	in, _ := cmd.StdinPipe()
-	out, _ := cmd.StdoutPipe()
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
+	p := oracle.Start(t, "from yaml import _yaml; assert _yaml.get_version_string() == '0.2.5'", "testdata/oracle.py")
+	oracle.Compare(t, func(rnd *rand.Rand) bool {
+		compare(t, generator{rnd}, p)
+		return true
+	})
+}
+
+func compare(t *testing.T, g generator, p *oracle.Process) {
+	t.Helper()
+	v, raw := g.value(3)
+	o, opts := g.options()
+	var want struct{ Text, Error string }
+	if err := p.Ask(map[string]any{"data": raw, "opts": opts}, &want, 30*time.Second); err != nil {
 		t.Fatal(err)
 	}
-	defer func() {
-		_ = in.Close()
-		_ = cmd.Wait()
-	}()
-	n := 1500
-	if s := os.Getenv("ORCH_PYYAML_DOCS"); s != "" {
-		n, _ = strconv.Atoi(s)
-	}
-	g := generator{rand.New(rand.NewPCG(3, 4))}
-	lines := bufio.NewReaderSize(out, 1<<20)
-	for failed := 0; n > 0 && failed < 12; n-- {
-		if !compare(t, g, in, lines) {
-			failed++
-		}
+	if got, err := pyyaml.Marshal(v, o); err != nil || got != want.Text {
+		t.Errorf("%s %v\n got %q %v\nwant %q %s", value.Repr(v), fmt.Sprint(opts), got, err, want.Text, want.Error)
 	}
 }
 
-func compare(t *testing.T, g generator, in io.Writer, lines *bufio.Reader) bool {
-	t.Helper()
-	v, raw := g.value(3)
+// options are random, for both sides.
+func (g generator) options() (pyyaml.Options, map[string]any) {
 	o, opts := pyyaml.Options{SortKeys: true}, map[string]any{"default_flow_style": nil}
 	if g.IntN(2) == 0 {
 		o.Flow, opts["default_flow_style"] = pyyaml.FlowNever, false
@@ -176,21 +162,5 @@ func compare(t *testing.T, g generator, in io.Writer, lines *bufio.Reader) bool 
 		o.Style = g.pick("|", ">", "'", "\"")[0]
 		opts["default_style"] = string(o.Style)
 	}
-	if err := json.NewEncoder(in).Encode(map[string]any{"data": raw, "opts": opts}); err != nil {
-		t.Fatal(err)
-	}
-	line, err := lines.ReadBytes('\n')
-	if err != nil {
-		t.Fatal(err)
-	}
-	var want struct{ Text, Error string }
-	if err := json.Unmarshal(line, &want); err != nil {
-		t.Fatal(err)
-	}
-	got, err := pyyaml.Marshal(v, o)
-	if err != nil || got != want.Text {
-		t.Errorf("%s %v\n got %q %v\nwant %q %s", value.Repr(v), fmt.Sprint(opts), got, err, want.Text, want.Error)
-		return false
-	}
-	return true
+	return o, opts
 }
