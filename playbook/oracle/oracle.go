@@ -7,12 +7,12 @@ package oracle
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"sync"
 	"testing"
@@ -53,6 +53,7 @@ type Process struct {
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Reader
+	said   bytes.Buffer // on stderr
 }
 
 // Start readies the program script, with arguments. The test is skipped when the Python
@@ -73,7 +74,8 @@ func Start(tb testing.TB, needs string, script ...string) *Process {
 
 func (p *Process) start() error {
 	cmd := exec.Command(Python, p.script...)
-	cmd.Stderr = os.Stderr
+	p.said.Reset()
+	cmd.Stderr = &p.said
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return err
@@ -123,7 +125,7 @@ func (p *Process) Ask(question, answer any, limit time.Duration) error {
 	}
 	if err != nil {
 		p.stop()
-		return fmt.Errorf("the oracle ended at %.200s: %w", line, err)
+		return fmt.Errorf("the oracle ended at %.200s: %w\n%s", line, err, p.said.String())
 	}
 	return json.Unmarshal(reply, answer)
 }
