@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"regexp"
 	"slices"
 	"strings"
@@ -42,7 +43,8 @@ func (b Become) Check() error {
 }
 
 // As wraps conn so that commands run as another user. It hides the channel for files and
-// dialling, which would have the rights of the login.
+// dials no sockets of the file system: both would have the rights of the login. Ports have
+// no owner.
 //
 // A method's question is answered only when it is seen, so a password never reaches a
 // command that did not need one, and it never appears in an argv. The command itself
@@ -87,6 +89,15 @@ func (c *becomeConn) Err() error {
 		return checker.Err()
 	}
 	return nil
+}
+
+// Dial implements Dialer.
+func (c *becomeConn) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
+	dialer, ok := c.inner.(Dialer)
+	if !ok || network != "tcp" {
+		return nil, fmt.Errorf("%s: dial %s %s: %w as another user", c, network, addr, errors.ErrUnsupported)
+	}
+	return dialer.Dial(ctx, network, addr)
 }
 
 // Start returns when the method has let the command start.

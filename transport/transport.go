@@ -57,7 +57,8 @@ type Filer interface {
 }
 
 // A Dialer is a Conn that can open a network connection from the machine (ssh
-// direct-tcpip and direct-streamlocal). Network is "tcp" or "unix".
+// direct-tcpip and direct-streamlocal). Network is "tcp" or "unix". Where the machine can
+// not or does not want to, the error is an errors.ErrUnsupported.
 type Dialer interface {
 	Dial(ctx context.Context, network, addr string) (net.Conn, error)
 }

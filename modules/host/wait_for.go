@@ -170,6 +170,9 @@ func (w *WaitFor) check(ctx context.Context, t modules.Target, end time.Time, ou
 		if ctx.Err() != nil {
 			return false, ctx.Err()
 		}
+		if errors.Is(err, errors.ErrUnsupported) { // that is no answer about the port
+			return false, modules.Failf("%v", err)
+		}
 		return w.State == "absent" || w.State == "stopped", nil
 	}
 	defer func() { _ = conn.Close() }() // only read
@@ -179,7 +182,10 @@ func (w *WaitFor) check(ctx context.Context, t modules.Target, end time.Time, ou
 	if w.SearchRegex == nil {
 		return true, nil
 	}
-	_ = conn.SetReadDeadline(end) // without one the read ends with the connection
+	reading, stop := context.WithDeadline(ctx, end)
+	defer stop()
+	// not all connections have deadlines
+	defer context.AfterFunc(reading, func() { _ = conn.Close() })()
 	var data []byte
 	buf := make([]byte, 1024)
 	for {

@@ -87,7 +87,7 @@ func (s *Shell) start(ctx context.Context, t *shellTarget, entry modules.Entry) 
 func (s *Shell) Dial(ctx context.Context, network, addr string) (net.Conn, error) {
 	d, ok := s.conn.(transport.Dialer)
 	if !ok {
-		return nil, fmt.Errorf("%s cannot open connections from the host without the helper", s.conn)
+		return nil, fmt.Errorf("%s: connections from the host without the helper: %w", s.conn, errors.ErrUnsupported)
 	}
 	return d.Dial(ctx, network, addr)
 }

@@ -13,7 +13,7 @@
 #   web2  plain; /home is mounted noexec
 #   db1   no python3; user "ops" needs a password for sudo; has postgres and nobody
 #   app1  the login shell of "orch" is csh; sshd offers no SFTP
-#   new1  a newer Debian
+#   new1  a newer Debian; sshd takes passwords as answers to questions only
 #
 # Everything the lab keeps is under the user's cache folder: root file systems named by
 # the hash of what they are made of, and the state folder with key, known_hosts and
@@ -124,6 +124,7 @@ chmod 0440 /etc/sudoers.d/*
 id postgres >/dev/null 2>&1 || useradd -r -m -d /var/lib/postgresql -s /bin/bash postgres
 install -d -m 0700 /root/.ssh; printf '%s\n' "$pub" >/root/.ssh/authorized_keys; chmod 0600 /root/.ssh/authorized_keys
 [ "$h" = app1 ] && sed -i 's/^Subsystem.*sftp.*/# no sftp here/' /etc/ssh/sshd_config
+[ "$h" = new1 ] && printf 'PasswordAuthentication no\nKbdInteractiveAuthentication yes\n' >/etc/ssh/sshd_config.d/lab.conf
 ssh-keygen -A >/dev/null
 sed -i 's/^#*MaxStartups.*/MaxStartups 500/' /etc/ssh/sshd_config
 systemctl restart ssh 2>/dev/null || true

@@ -24,6 +24,9 @@ const (
 	// patience is how long a Start waits for a free session before it opens a connection:
 	// most commands are shorter than a key exchange.
 	patience = 50 * time.Millisecond
+	// settle is how long after a session's end sshd may still count it, and starve how
+	// long a refusal is put down to that when no other session is open.
+	settle, starve = 100 * time.Millisecond, 2 * time.Second
 )
 
 // Conn is a connection to a host, as transport.Conn; it is also a transport.Filer,
@@ -48,6 +51,7 @@ type Conn struct {
 type link struct {
 	client      *ssh.Client
 	used, limit int
+	freed       time.Time     // when a session last ended
 	agent       bool          // forwards the agent
 	over        chan struct{} // closed when the link has ended
 }
@@ -255,22 +259,27 @@ func (c *Conn) release(l *link) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.used--
+	l.freed = time.Now()
 	c.wake()
 }
 
-// full lowers a link's limit after sshd refused a session (MaxSessions); false when it was
-// the only one, so the refusal has another reason.
-func (c *Conn) full(l *link) bool {
+// full tells what to do after sshd refused a session (MaxSessions): try again, soon if a
+// session that has just ended may still be counted, else when another ends, which lowers
+// the link's limit. When there is no other session the refusal has another reason.
+func (c *Conn) full(l *link) (again, soon bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	l.used--
-	if l.used == 0 {
-		c.wake()
-		return false
+	c.wake()
+	ago := time.Since(l.freed)
+	switch {
+	case ago < settle, l.used == 0 && ago < starve:
+		return true, true
+	case l.used == 0:
+		return false, false
 	}
 	l.limit = min(l.limit, l.used)
-	c.wake()
-	return true
+	return true, false
 }
 
 // session opens a session on a link that has room.
@@ -286,7 +295,11 @@ func (c *Conn) session(ctx context.Context) (*ssh.Session, *link, error) {
 		}
 		var refused *ssh.OpenChannelError
 		if errors.As(err, &refused) {
-			if c.full(l) {
+			again, soon := c.full(l)
+			if soon {
+				pause(ctx, settle/10)
+			}
+			if again {
 				continue
 			}
 			return nil, nil, c.target.lost(fmt.Errorf("the host opens no session: %s", refused.Message), false)
@@ -296,6 +309,13 @@ func (c *Conn) session(ctx context.Context) (*ssh.Session, *link, error) {
 			return nil, nil, ctx.Err()
 		}
 		return nil, nil, c.lost(err, false)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
 	}
 }
 
@@ -348,6 +368,10 @@ func (c *Conn) Dial(ctx context.Context, network, addr string) (net.Conn, error)
 		return nil, gone
 	}
 	conn, err := await(ctx, func() (net.Conn, error) { return l.client.Dial(network, addr) }, func(conn net.Conn) { conn.Close() })
+	var refused *ssh.OpenChannelError
+	if errors.As(err, &refused) && refused.Reason != ssh.ConnectionFailed {
+		err = fmt.Errorf("%w: sshd refuses to forward (AllowTcpForwarding): %w", errors.ErrUnsupported, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: dial %s %s: %w", c, network, addr, err)
 	}

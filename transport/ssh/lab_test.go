@@ -15,10 +15,7 @@ import (
 // lab connects to a host of testdata/lab as one of its users.
 func lab(t *testing.T, addr, user string) transport.Conn {
 	t.Helper()
-	dir := os.Getenv("ORCH_LAB")
-	if _, err := os.Stat(filepath.Join(dir, "hosts.ini")); dir == "" || err != nil {
-		t.Skip("ORCH_LAB names no lab that is up: make lab")
-	}
+	dir := labState(t)
 	alone(t)
 	return dialLong(t, ssh.Config{
 		Host: addr, User: user, KeyFile: filepath.Join(dir, "id_ed25519"),
@@ -26,11 +23,22 @@ func lab(t *testing.T, addr, user string) transport.Conn {
 	})
 }
 
+// labState is the lab's folder; without a lab the test is skipped.
+func labState(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv("ORCH_LAB")
+	if _, err := os.Stat(filepath.Join(dir, "hosts.ini")); dir == "" || err != nil {
+		t.Skip("ORCH_LAB names no lab that is up: make lab")
+	}
+	return dir
+}
+
 // The lab's addresses: see testdata/lab/lab.sh.
 const (
 	web1 = "172.30.77.11" // sudo without password for orch
 	db1  = "172.30.77.13" // sudo with password for ops
 	app1 = "172.30.77.14" // csh, no SFTP
+	new1 = "172.30.77.15" // asks for passwords by keyboard-interactive
 )
 
 func TestSuiteInTheLab(t *testing.T) {

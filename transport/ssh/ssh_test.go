@@ -216,6 +216,32 @@ func TestDialFromTheHost(t *testing.T) {
 	if _, err := conn.Dial(t.Context(), "unix", "/no/such/socket"); err == nil {
 		t.Error("a missing socket was dialled")
 	}
+	if _, err := conn.Dial(t.Context(), "tcp", "127.0.0.1:1"); err == nil || errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a closed port: %v", err)
+	}
+	never := dial(t, configFor(transporttest.Sshd(t, "AllowTcpForwarding no"))).(transport.Dialer)
+	if _, err := never.Dial(t.Context(), "tcp", s.Addr); !errors.Is(err, errors.ErrUnsupported) || !strings.Contains(err.Error(), "AllowTcpForwarding") {
+		t.Errorf("a host that forwards nothing: %v", err)
+	}
+}
+
+// A port has no owner, a socket in the file system has.
+func TestDialAsAnother(t *testing.T) {
+	alone(t)
+	s := transporttest.Sshd(t)
+	conn, err := transport.As(dial(t, configFor(s)), transport.Become{Method: "sudo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	dialer := conn.(transport.Dialer)
+	if c, err := dialer.Dial(t.Context(), "tcp", s.Addr); err != nil {
+		t.Error(err)
+	} else {
+		c.Close()
+	}
+	if _, err := dialer.Dial(t.Context(), "unix", "/run/any.sock"); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("a socket: %v", err)
+	}
 }
 
 func TestTerminal(t *testing.T) {
