@@ -1,6 +1,7 @@
 package source
 
 import (
+	"iter"
 	"regexp"
 	"strconv"
 	"strings"
@@ -134,20 +135,37 @@ func (e *syntax) cause(line int) (Diagnostic, bool) {
 	return Diagnostic{}, false
 }
 
+// unquoted are the bytes of a line that stand in no quoted string beginning on it; the
+// opening quotes are among them.
+func unquoted(text string) iter.Seq2[int, byte] {
+	return func(yield func(int, byte) bool) {
+		var quote byte
+		for i := 0; i < len(text); i++ {
+			c := text[i]
+			switch {
+			case quote == '"' && c == '\\', quote == '\'' && strings.HasPrefix(text[i:], "''"):
+				i++
+			case quote != 0 && c == quote:
+				quote = 0
+			case quote != 0:
+			case !yield(i, c):
+				return
+			case (c == '"' || c == '\'') && (i == 0 || strings.IndexByte(" \t[{,(", text[i-1]) >= 0):
+				quote = c
+			}
+		}
+	}
+}
+
 // insideQuotes reports whether the byte at stands in a quoted string that begins on the
 // same line.
 func insideQuotes(text string, at int) bool {
-	var quote byte
-	for i := range at {
-		c := text[i]
-		switch {
-		case quote == 0 && (c == '"' || c == '\'') && (i == 0 || strings.IndexByte(" \t[{,(", text[i-1]) >= 0):
-			quote = c
-		case c == quote:
-			quote = 0
+	for i := range unquoted(text) {
+		if i == at {
+			return false
 		}
 	}
-	return quote != 0
+	return true
 }
 
 // anywhere explains errors by what they say.
@@ -171,12 +189,12 @@ func (e *syntax) anywhere(line int) (Diagnostic, bool) {
 			return e.at(line, at, 1, "the quote opened here is never closed", "")
 		}
 	case strings.Contains(p, "expected ',' or"):
-		open := "["
+		open := byte('[')
 		if strings.Contains(p, "'}'") {
-			open = "{"
+			open = '{'
 		}
-		if at := strings.LastIndex(e.lines[line-1], open); at >= 0 {
-			return e.at(line, at, 1, "the \""+open+"\" opened here is not closed properly: "+p, "")
+		if at := openBracket(e.lines[line-1], open); at >= 0 {
+			return e.at(line, at, 1, "the \""+string(open)+"\" opened here is not closed properly: "+p, "")
 		}
 	case strings.Contains(p, "did not find expected key"), strings.Contains(p, "expected '-' indicator"),
 		strings.Contains(p, "expected <document start>"):
@@ -198,6 +216,27 @@ func openQuote(text string) int {
 		}
 	}
 	return at
+}
+
+// openBracket finds the last bracket of a line, outside quotes, that is not closed on it;
+// where all are closed, the last one. -1 if there is none.
+func openBracket(text string, open byte) int {
+	var opened []int
+	last := -1
+	for i, c := range unquoted(text) {
+		switch c {
+		case open:
+			opened, last = append(opened, i), i
+		case open + 2: // "]" and "}" stand two behind "[" and "{"
+			if len(opened) > 0 {
+				opened = opened[:len(opened)-1]
+			}
+		}
+	}
+	if len(opened) > 0 {
+		return opened[len(opened)-1]
+	}
+	return last
 }
 
 // indentation points at the first line whose indentation fits none of those above it.
