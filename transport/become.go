@@ -112,7 +112,7 @@ func (c *becomeConn) Start(ctx context.Context, cmd Cmd) (Process, error) {
 	cmd.TTY = asked || c.tty.Load()
 	p, err := c.start(ctx, cmd)
 	var refused *BecomeError
-	if errors.As(err, &refused) && !cmd.TTY && wantsTTY.MatchString(refused.Output) {
+	if errors.As(err, &refused) && !cmd.TTY && wantsTTY().MatchString(refused.Output) {
 		c.tty.Store(true)
 		cmd.TTY = true
 		return c.start(ctx, cmd)
@@ -120,7 +120,7 @@ func (c *becomeConn) Start(ctx context.Context, cmd Cmd) (Process, error) {
 	return p, err
 }
 
-var wantsTTY = regexp.MustCompile(`(?i)must (have a tty|be run from a terminal)|a terminal is required|\btty required`)
+var wantsTTY = lazy(`(?i)must (have a tty|be run from a terminal)|a terminal is required|\btty required`)
 
 func (c *becomeConn) start(ctx context.Context, cmd Cmd) (Process, error) {
 	p := &becoming{conn: c, ctx: ctx, ready: make(chan struct{}), asked: make(chan struct{}, 8), done: make(chan struct{})}
@@ -316,15 +316,15 @@ func (p *becoming) refused(msg, hint string) error {
 
 // refusals are what methods say when they refuse, and what that means.
 var refusals = []struct {
-	said *regexp.Regexp
+	said func() *regexp.Regexp
 	msg  string // %s is the method
 	hint string
 }{
-	{regexp.MustCompile(`(?i)a password is required|Authentication required|Authorization required`), "%s wants a password and none is given", askHint},
-	{regexp.MustCompile(`(?i)incorrect password|Sorry, try again|authentication failure|Authentication failed|no password was provided`), "incorrect %s password", ""},
-	{regexp.MustCompile(`(?i)not in the sudoers file|may not run sudo|is not allowed to (run|execute)|Operation not permitted`), "the login may not use %s for that", ""},
-	{regexp.MustCompile(`(?i)unknown user|does not exist|user .* not found`), "there is no such user for %s", ""},
-	{regexp.MustCompile(`exec: .*not found`), "%s is not installed", ""},
+	{lazy(`(?i)a password is required|Authentication required|Authorization required`), "%s wants a password and none is given", askHint},
+	{lazy(`(?i)incorrect password|Sorry, try again|authentication failure|Authentication failed|no password was provided`), "incorrect %s password", ""},
+	{lazy(`(?i)not in the sudoers file|may not run sudo|is not allowed to (run|execute)|Operation not permitted`), "the login may not use %s for that", ""},
+	{lazy(`(?i)unknown user|does not exist|user .* not found`), "there is no such user for %s", ""},
+	{lazy(`exec: .*not found`), "%s is not installed", ""},
 	{wantsTTY, "%s wants a terminal", ""},
 }
 
@@ -344,7 +344,7 @@ func (c *becomeConn) explain(err error, said string) error {
 		return err
 	}
 	for _, r := range refusals {
-		if r.said.MatchString(said) {
+		if r.said().MatchString(said) {
 			out.Msg, out.Hint = fmt.Sprintf(r.msg, b.Method), r.hint
 			return out
 		}
@@ -427,4 +427,9 @@ func (p *becoming) Wait() (int, error) {
 		return p.exit, p.err
 	}
 	return p.launch.Result(p.exit)
+}
+
+// lazy compiles an expression when it is first used: most runs need few of them.
+func lazy(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -97,3 +97,8 @@ const noHelper = "ORCH_TEST_NO_HELPER"
 func withoutHelpers(string) (string, func() (io.ReadCloser, error), error) {
 	return "", nil, fs.ErrNotExist
 }
+
+// TestBadInputInTheLab is TestBadInput for what only hosts with users can refuse.
+func TestBadInputInTheLab(t *testing.T) {
+	scripts(t, "testdata/lab", map[string]string{"LAB": lab(t, "db1").state})
+}

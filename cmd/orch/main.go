@@ -42,9 +42,14 @@ func mainExit(args []string, stderr *os.File) (code int) {
 	if name := filepath.Base(args[0]); personas[name] != nil {
 		return mainAnsible(ctx, name, args[1:], stderr)
 	}
-	root := newRoot()
-	root.SetArgs(args[1:])
-	err := root.ExecuteContext(ctx)
+	var err error
+	if len(args) == 2 && args[1] == "version" {
+		err = printVersion(os.Stdout) // making all the commands takes longer than the answer
+	} else {
+		root := newRoot()
+		root.SetArgs(args[1:])
+		err = root.ExecuteContext(ctx)
+	}
 	printError(stderr, err)
 	return exitCode(err)
 }

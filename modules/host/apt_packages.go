@@ -2,7 +2,6 @@ package host
 
 import (
 	"context"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -15,10 +14,10 @@ type wanted struct {
 }
 
 // specPattern splits NAME[:ARCH][=VERSION] and the comparisons.
-var specPattern = regexp.MustCompile(`^([^=<>:!\s]+)(?::([^=<>!\s]+))?\s*(?:(>=|<=|>>|<<|=|>|<)\s*(\S+))?$`)
+var specPattern = lazy(`^([^=<>:!\s]+)(?::([^=<>!\s]+))?\s*(?:(>=|<=|>>|<<|=|>|<)\s*(\S+))?$`)
 
 func parseWanted(text string) (wanted, error) {
-	m := specPattern.FindStringSubmatch(strings.TrimSpace(text))
+	m := specPattern().FindStringSubmatch(strings.TrimSpace(text))
 	if m == nil {
 		return wanted{}, modules.Failf("package %q cannot be read: want NAME, NAME=VERSION or NAME:ARCH", text)
 	}

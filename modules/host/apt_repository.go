@@ -156,7 +156,7 @@ func (a *AptRepository) add(ctx context.Context, v modules.View, line, key strin
 	}}, nil
 }
 
-var notFileName = regexp.MustCompile(`[^a-zA-Z0-9]+`)
+var notFileName = lazy(`[^a-zA-Z0-9]+`)
 
 // sourceName makes a file's name of a line, as Ansible does: its address and suite.
 func sourceName(line string) string {
@@ -171,7 +171,7 @@ func sourceName(line string) string {
 	if rest != "" {
 		host = rest
 	}
-	return strings.Trim(notFileName.ReplaceAllString(strings.TrimSuffix(host, "/"), "_"), "_")
+	return strings.Trim(notFileName().ReplaceAllString(strings.TrimSuffix(host, "/"), "_"), "_")
 }
 
 // line is the source's line; of a PPA, with the fingerprint of its key.

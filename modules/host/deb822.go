@@ -5,7 +5,6 @@ import (
 	"io"
 	"net/http"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -85,13 +84,13 @@ type Deb822Out struct {
 }
 
 var (
-	keyFingerprint = regexp.MustCompile(`^[0-9A-Fa-f]{8,}!?$`)
-	notSourceName  = regexp.MustCompile(`[^a-z0-9-]+`)
+	keyFingerprint = lazy(`^[0-9A-Fa-f]{8,}!?$`)
+	notSourceName  = lazy(`[^a-z0-9-]+`)
 )
 
 // Plan implements modules.Module.
 func (d *Deb822Repository) Plan(ctx context.Context, v modules.View) (plan, error) {
-	name := strings.Trim(notSourceName.ReplaceAllString(strings.ToLower(strings.ReplaceAll(d.Name, "_", "-")), "-"), "-")
+	name := strings.Trim(notSourceName().ReplaceAllString(strings.ToLower(strings.ReplaceAll(d.Name, "_", "-")), "-"), "-")
 	out := &Deb822Out{Dest: path.Join(sourcesDir, name+".sources")}
 	p := plan{Out: out}
 	keys, err := glob(ctx, v, "/etc/apt/keyrings/"+name+".*")
@@ -109,7 +108,7 @@ func (d *Deb822Repository) Plan(ctx context.Context, v modules.View) (plan, erro
 		return p, nil
 	}
 	signed := d.SignedBy
-	if signed != "" && !keyFingerprint.MatchString(signed) && !strings.HasPrefix(signed, "/") {
+	if signed != "" && !keyFingerprint().MatchString(signed) && !strings.HasPrefix(signed, "/") {
 		if signed, err = d.key(ctx, v, name, out, &p); err != nil {
 			return p, err
 		}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -66,9 +67,9 @@ func (f *Find) Validate() error {
 	switch {
 	case f.Limit != nil && *f.Limit <= 0:
 		return fmt.Errorf("limit cannot be %d (use None for unlimited)", *f.Limit)
-	case f.Age != nil && !amount.MatchString(strings.ToLower(*f.Age)):
+	case f.Age != nil && !amount().MatchString(strings.ToLower(*f.Age)):
 		return errors.New("failed to process age")
-	case f.Size != nil && !amount.MatchString(strings.ToLower(*f.Size)):
+	case f.Size != nil && !amount().MatchString(strings.ToLower(*f.Size)):
 		return errors.New("failed to process size")
 	}
 	return nil
@@ -90,14 +91,14 @@ type FoundFile struct {
 	Checksum string `json:"checksum,omitempty"`
 }
 
-var amount = regexp.MustCompile(`^(-?\d+)([smhdwbkgt])?$`)
+var amount = lazy(`^(-?\d+)([smhdwbkgt])?$`)
 
 // amountOf reads a number with a unit.
 func amountOf(text *string, units map[string]int64) (int64, bool) {
 	if text == nil {
 		return 0, false
 	}
-	m := amount.FindStringSubmatch(strings.ToLower(*text))
+	m := amount().FindStringSubmatch(strings.ToLower(*text))
 	if m == nil {
 		return 0, false
 	}
@@ -407,4 +408,9 @@ func (w *finder) holds(ctx context.Context, p string) (bool, error) {
 		}
 	}
 	return false, nil
+}
+
+// lazy compiles an expression when it is first used: most runs need few of them.
+func lazy(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

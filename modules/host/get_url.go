@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"net/url"
 	"path"
-	"regexp"
 	"strings"
 	"time"
 
@@ -146,7 +145,7 @@ func (g *GetURL) same(ctx context.Context, v modules.View, exists bool, out *Get
 	return have == want, nil
 }
 
-var notWord = regexp.MustCompile(`\W+`)
+var notWord = lazy(`\W+`)
 
 // checksum is the algorithm and the hex digest asked for, looked up where it is a URL.
 func (g *GetURL) checksum(ctx context.Context, v modules.View) (algo, digest string, err error) {
@@ -161,7 +160,7 @@ func (g *GetURL) checksum(ctx context.Context, v modules.View) (algo, digest str
 			return "", "", modules.Failf("Unable to find a checksum for file '%s' in '%s'", urlFile(g.URL), from)
 		}
 	}
-	digest = strings.ToLower(notWord.ReplaceAllString(digest, ""))
+	digest = strings.ToLower(notWord().ReplaceAllString(digest, ""))
 	if _, err := hex.DecodeString(digest); err != nil || digest == "" {
 		return "", "", modules.Failf("The checksum format is invalid")
 	}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -235,11 +234,11 @@ func (g *Git) run(ctx context.Context, t modules.Target, inDest bool, args ...st
 	return strings.TrimSpace(o.Stdout), nil
 }
 
-var commitID = regexp.MustCompile(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
+var commitID = lazy(`^[0-9a-f]{40}([0-9a-f]{24})?$`)
 
 // remoteVersion asks the remote what version is, and whether it is a branch.
 func (g *Git) remoteVersion(ctx context.Context, v modules.View) (id string, branch bool, err error) {
-	if commitID.MatchString(g.Version) {
+	if commitID().MatchString(g.Version) {
 		return g.Version, false, nil
 	}
 	o, err := v.Query(ctx, g.argv(false, "ls-remote", g.Repo)...)
@@ -273,7 +272,7 @@ func (g *Git) remoteVersion(ctx context.Context, v modules.View) (id string, bra
 func (g *Git) clone(ctx context.Context, t modules.Target, out *GitOut) error {
 	args := []string{"clone", "--origin", g.Remote}
 	id, branch, err := "", false, error(nil)
-	if !commitID.MatchString(g.Version) {
+	if !commitID().MatchString(g.Version) {
 		if id, branch, err = g.remoteVersion(ctx, t); err != nil {
 			return err
 		}

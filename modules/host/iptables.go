@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -286,7 +285,7 @@ func (i *Iptables) holds(ctx context.Context, v modules.View, action string, rul
 	return o.RC == 0, o.Stdout, err
 }
 
-var chainPolicy = regexp.MustCompile(`\(policy ([A-Z]+)`)
+var chainPolicy = lazy(`\(policy ([A-Z]+)`)
 
 // Plan implements modules.Module.
 func (i *Iptables) Plan(ctx context.Context, v modules.View) (plan, error) {
@@ -306,7 +305,7 @@ func (i *Iptables) Plan(ctx context.Context, v modules.View) (plan, error) {
 		if err != nil {
 			return p, err
 		}
-		m := chainPolicy.FindStringSubmatch(strings.SplitN(text, "\n", 2)[0])
+		m := chainPolicy().FindStringSubmatch(strings.SplitN(text, "\n", 2)[0])
 		if m == nil {
 			return p, modules.Failf("Can't detect current policy")
 		}

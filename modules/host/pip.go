@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"path"
-	"regexp"
 	"strconv"
 	"strings"
 
@@ -163,12 +162,12 @@ func (p *Pip) environment() step {
 }
 
 var (
-	pipName   = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:==\s*([^,;\s]+))?$`)
-	pipDashes = regexp.MustCompile(`[-_.]+`)
+	pipName   = lazy(`^([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[[^\]]*\])?\s*(?:==\s*([^,;\s]+))?$`)
+	pipDashes = lazy(`[-_.]+`)
 )
 
 // normal is the form names of packages are compared in.
-func normal(name string) string { return strings.ToLower(pipDashes.ReplaceAllString(name, "-")) }
+func normal(name string) string { return strings.ToLower(pipDashes().ReplaceAllString(name, "-")) }
 
 // satisfied compares the packages with those installed; known is unset where only pip can
 // tell (addresses, ranges of versions).
@@ -187,7 +186,7 @@ func (p *Pip) satisfied(ctx context.Context, v modules.View, pip []string) (same
 		}
 	}
 	for _, spec := range p.Name {
-		m := pipName.FindStringSubmatch(strings.TrimSpace(spec))
+		m := pipName().FindStringSubmatch(strings.TrimSpace(spec))
 		if m == nil {
 			return false, false, nil
 		}

@@ -3,7 +3,6 @@ package host
 import (
 	"fmt"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -234,11 +233,11 @@ func (s *scan) mounts() facts {
 	return facts{"mounts": list}
 }
 
-var octalEscape = regexp.MustCompile(`\\[0-7]{3}`)
+var octalEscape = lazy(`\\[0-7]{3}`)
 
 // unoctal reads the escapes of /proc/mounts.
 func unoctal(s string) string {
-	return octalEscape.ReplaceAllStringFunc(s, func(e string) string {
+	return octalEscape().ReplaceAllStringFunc(s, func(e string) string {
 		n, _ := strconv.ParseUint(e[1:], 8, 16)
 		return string([]byte{byte(n)})
 	})

@@ -3,7 +3,6 @@ package host
 import (
 	"net/netip"
 	"path"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -150,7 +149,7 @@ func (s *scan) bonding(dir string, f facts) {
 	}
 }
 
-var stampWords = regexp.MustCompile(`SOF_TIMESTAMPING_(\w+)|HWTSTAMP_FILTER_(\w+)|PTP Hardware Clock: (\d+)`)
+var stampWords = lazy(`SOF_TIMESTAMPING_(\w+)|HWTSTAMP_FILTER_(\w+)|PTP Hardware Clock: (\d+)`)
 
 func (s *scan) ethtool(name string, f facts) {
 	if text, ok := s.ask("ethtool", "-k", name); ok {
@@ -164,7 +163,7 @@ func (s *scan) ethtool(name string, f facts) {
 	}
 	if text, ok := s.ask("ethtool", "-T", name); ok {
 		stamps, filters := []string{}, []string{}
-		for _, m := range stampWords.FindAllStringSubmatch(text, -1) {
+		for _, m := range stampWords().FindAllStringSubmatch(text, -1) {
 			switch {
 			case m[1] != "":
 				stamps = append(stamps, strings.ToLower(m[1]))
@@ -268,12 +267,12 @@ func (s *scan) virtual() facts {
 	return facts{"virtualization_type": v.kind, "virtualization_role": v.role, "virtualization_tech_guest": v.guest, "virtualization_tech_host": v.host}
 }
 
-var dockerGroup = regexp.MustCompile(`/docker(/|-[0-9a-f]+\.scope)`)
+var dockerGroup = lazy(`/docker(/|-[0-9a-f]+\.scope)`)
 
 func (s *scan) containers(v *virt) {
 	for _, line := range s.lines("/proc/1/cgroup") {
 		switch {
-		case dockerGroup.MatchString(line):
+		case dockerGroup().MatchString(line):
 			v.add("guest", "docker")
 		case strings.Contains(line, "/lxc/") || strings.Contains(line, "/machine.slice/machine-lxc"):
 			v.add("guest", "lxc")

@@ -13,7 +13,6 @@ import (
 	"net/textproto"
 	"net/url"
 	"path"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -89,12 +88,12 @@ func (o *URIOut) MarshalJSON() ([]byte, error) {
 	return jsonText(all)
 }
 
-var upperWord = regexp.MustCompile(`^[A-Z]+$`)
+var upperWord = lazy(`^[A-Z]+$`)
 
 // Validate implements modules.Validator.
 func (u *URI) Validate() error {
 	switch {
-	case !upperWord.MatchString(strings.ToUpper(u.Method)):
+	case !upperWord().MatchString(strings.ToUpper(u.Method)):
 		return errors.New("Parameter 'method' needs to be a single word in uppercase, like GET or POST.") //nolint:staticcheck // Ansible's words
 	case u.Body != nil && u.Src != "":
 		return errors.New("parameters are mutually exclusive: body|src")

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"orch/playbook/jinja/value"
@@ -159,14 +158,14 @@ var debugNames = map[string]string{
 	"redo": "r", "r": "r", "update_task": "u", "u": "u",
 }
 
-var debugWord = regexp.MustCompile(`^(\?|[A-Za-z0-9_]+)\s*(.*)$`)
+var debugWord = lazy(`^(\?|[A-Za-z0-9_]+)\s*(.*)$`)
 
 func (d *debugger) command(line string) int {
 	if line == "" {
 		return debugAsk
 	}
 	word, rest := "", line
-	if m := debugWord.FindStringSubmatch(line); m != nil {
+	if m := debugWord().FindStringSubmatch(line); m != nil {
 		word, rest = debugNames[m[1]], m[2]
 	}
 	switch word {
@@ -278,14 +277,14 @@ func (d *debugger) eval(expr string) (value.Value, error) {
 }
 
 var (
-	assignment = regexp.MustCompile(`^(task\.args|task_vars)\s*((?:\[[^\]=]+\]\s*)*)=\s*([^=].*)$`)
-	deletion   = regexp.MustCompile(`^del\s+(task\.args|task_vars)\s*((?:\[[^\]]+\]\s*)+)$`)
-	index      = regexp.MustCompile(`\[([^\]]+)\]`)
+	assignment = lazy(`^(task\.args|task_vars)\s*((?:\[[^\]=]+\]\s*)*)=\s*([^=].*)$`)
+	deletion   = lazy(`^del\s+(task\.args|task_vars)\s*((?:\[[^\]]+\]\s*)+)$`)
+	index      = lazy(`\[([^\]]+)\]`)
 )
 
 // execute does a statement; that of an expression is to print it.
 func (d *debugger) execute(line string) {
-	if m := assignment.FindStringSubmatch(line); m != nil {
+	if m := assignment().FindStringSubmatch(line); m != nil {
 		v, err := d.eval(m[3])
 		if err == nil {
 			err = d.assign(m[1], m[2], v)
@@ -295,7 +294,7 @@ func (d *debugger) execute(line string) {
 		}
 		return
 	}
-	if m := deletion.FindStringSubmatch(line); m != nil {
+	if m := deletion().FindStringSubmatch(line); m != nil {
 		if err := d.assign(m[1], m[2], nil); err != nil {
 			d.complain(err)
 		}
@@ -317,7 +316,7 @@ func (d *debugger) assign(name, path string, v value.Value) error {
 	if name == "task_vars" {
 		dict = d.set
 	}
-	keys := index.FindAllStringSubmatch(path, -1)
+	keys := index().FindAllStringSubmatch(path, -1)
 	if len(keys) == 0 {
 		whole, ok := v.(*value.Dict)
 		if !ok {

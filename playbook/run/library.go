@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -37,20 +36,20 @@ const (
 const inlineArgs = "<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>"
 
 var (
-	importsUtils = regexp.MustCompile(`from +\.{2,} *module_utils.* +import |` +
+	importsUtils = lazy(`from +\.{2,} *module_utils.* +import |` +
 		`from +ansible_collections\.[^.]+\.[^.]+\.plugins\.module_utils.* +import |` +
 		`import +ansible_collections\.[^.]+\.[^.]+\.plugins\.module_utils|` +
 		`from +ansible\.module_utils.* +import |import +ansible\.module_utils\.|#<<INCLUDE_ANSIBLE_MODULE_COMMON>>`)
-	isPowerShell = regexp.MustCompile(`(?i)# POWERSHELL_COMMON|#Requires -(?:Module|Version)|#AnsibleRequires -(?:OSVersion|PowerShell|CSharpUtil)`)
+	isPowerShell = lazy(`(?i)# POWERSHELL_COMMON|#Requires -(?:Module|Version)|#AnsibleRequires -(?:OSVersion|PowerShell|CSharpUtil)`)
 )
 
 func styleOf(program []byte) style {
 	switch {
 	case isBinary(program):
 		return styleBinary
-	case importsUtils.Match(program):
+	case importsUtils().Match(program):
 		return stylePython
-	case isPowerShell.Match(program):
+	case isPowerShell().Match(program):
 		return stylePowerShell
 	case bytes.Contains(program, []byte(inlineArgs)):
 		return styleInline

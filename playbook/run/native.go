@@ -18,7 +18,7 @@ import (
 	"orch/playbook/vars"
 )
 
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+var identifier = lazy(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // setFact is the module of that name. It is the executor's own so that values stay what
 // they are, unknown ones included.
@@ -42,7 +42,7 @@ func (w *work) setFact(o *outcome, scope *vars.Scope) error {
 			f.cacheable = b
 			continue
 		}
-		if !identifier.MatchString(name) {
+		if !identifier().MatchString(name) {
 			return &keywordError{w.t.at(name), fmt.Sprintf("The variable name '%s' is not valid. Variables must start with a letter or "+
 				"underscore character, and contain only letters, numbers and underscores.", name)}
 		}
@@ -409,4 +409,9 @@ func (r *varsReader) skips(name, rel string) bool {
 	}
 	role := roleOf(r.w.t.src)
 	return role != nil && rel == "main.yml" && filepath.Clean(r.dir) == "vars"
+}
+
+// lazy compiles an expression when it is first used: most runs need few of them.
+func lazy(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

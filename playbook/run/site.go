@@ -208,7 +208,8 @@ func (s *site) request(ctx context.Context, module string, args any, o modules.O
 func (s *site) become(err error) error {
 	var be *transport.BecomeError
 	if errors.As(err, &be) {
-		return &modules.Failure{Msg: be.Error(), Hint: be.Hint}
+		msg, _, _ := strings.Cut(be.Error(), "\nhint: ")
+		return &modules.Failure{Msg: msg, Hint: be.Hint}
 	}
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"orch/playbook/jinja/value"
@@ -16,14 +17,14 @@ import (
 // The implicit types of plain scalars are those of PyYAML's resolver, in its order:
 // bool, float, int, null, timestamp. Unlike in YAML 1.2, 1e3 is a string.
 var (
-	floatForm = regexp.MustCompile(`^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?` +
+	floatForm = lazy(`^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?` +
 		`|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?` +
 		`|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*` +
 		`|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$`)
-	intForm = regexp.MustCompile(`^(?:[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)` +
+	intForm = lazy(`^(?:[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)` +
 		`|[-+]?0x[0-9a-fA-F_]+|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+)$`)
-	dateForm = regexp.MustCompile(`^(\d{4})-(\d\d)-(\d\d)$`)
-	timeForm = regexp.MustCompile(`^(\d{4})-(\d\d?)-(\d\d?)(?:[Tt]|[ \t]+)(\d\d?):(\d\d):(\d\d)(?:\.(\d*))?` +
+	dateForm = lazy(`^(\d{4})-(\d\d)-(\d\d)$`)
+	timeForm = lazy(`^(\d{4})-(\d\d?)-(\d\d?)(?:[Tt]|[ \t]+)(\d\d?):(\d\d):(\d\d)(?:\.(\d*))?` +
 		`(?:[ \t]*(Z|([-+])(\d\d?)(?::(\d\d))?))?$`)
 )
 
@@ -35,11 +36,11 @@ func resolve(text string) string {
 	switch c := text[0]; {
 	case c >= '0' && c <= '9', c == '-', c == '+', c == '.':
 		switch {
-		case floatForm.MatchString(text):
+		case floatForm().MatchString(text):
 			return TagFloat
-		case intForm.MatchString(text):
+		case intForm().MatchString(text):
 			return TagInt
-		case c >= '0' && c <= '9' && (dateForm.MatchString(text) || timeForm.MatchString(text)):
+		case c >= '0' && c <= '9' && (dateForm().MatchString(text) || timeForm().MatchString(text)):
 			return TagTimestamp
 		}
 		return TagStr
@@ -159,13 +160,13 @@ func parseFloat(text string) (value.Value, error) {
 // parseTime makes the text Python prints for the date or datetime PyYAML makes: dates
 // have no type of their own in the template language, they are data.
 func parseTime(text string) (value.Value, error) {
-	if m := dateForm.FindStringSubmatch(text); m != nil {
+	if m := dateForm().FindStringSubmatch(text); m != nil {
 		if !validDate(m[1], m[2], m[3]) {
 			return nil, fmt.Errorf("%q is no date", text)
 		}
 		return value.S(text), nil
 	}
-	m := timeForm.FindStringSubmatch(text)
+	m := timeForm().FindStringSubmatch(text)
 	if m == nil {
 		return nil, fmt.Errorf("%q is no date", text)
 	}
@@ -202,4 +203,9 @@ func validDate(y, m, d string) bool {
 func atoi(s string) int {
 	n, _ := strconv.Atoi(s)
 	return n
+}
+
+// lazy compiles an expression when it is first used: most runs need few of them.
+func lazy(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

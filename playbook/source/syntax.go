@@ -2,7 +2,6 @@ package source
 
 import (
 	"iter"
-	"regexp"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -16,19 +15,19 @@ const (
 // The causes behind most syntax errors, found in the source line: the parser itself only
 // says where it could not go on.
 var (
-	lineNumber   = regexp.MustCompile(`^(?:yaml: )?(?:line (\d+): )?(.*)$`)
-	unquotedOpen = regexp.MustCompile(`(?:^|[:\-]\s+)(?:[\w.-]+:\s+)?(\{\{)`)
-	forbidden    = regexp.MustCompile("(?:^\\s*|[:\\-]\\s+)([@`%])")
-	afterQuote   = regexp.MustCompile(`(?:[:\-]\s+|=)(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')[ \t]*([^\s#,\]}:"'])`)
-	badEscape    = regexp.MustCompile(`^(?:[^\\]|\\[0abt\tnvfre "/\\N_LPxuU])*?(\\[^0abt\tnvfre "/\\N_LPuUx]|\\x..?|\\u.{0,4}|\\U.{0,8})`)
-	badAlias     = regexp.MustCompile(`(?:^\s*|[:\-]\s+)([*&])[^\w-]`)
-	noSpace      = regexp.MustCompile(`^\s*(?:- +)?[A-Za-z_][\w.-]*(:)[^\s:/\\]`)
-	secondColon  = regexp.MustCompile(`^\s*(?:- +)*["']?[^\s"'#][^:"'#]*["']?:\s+[^"'\s|>{\[&!#].*?(:)(?:\s|$)`)
+	lineNumber   = lazy(`^(?:yaml: )?(?:line (\d+): )?(.*)$`)
+	unquotedOpen = lazy(`(?:^|[:\-]\s+)(?:[\w.-]+:\s+)?(\{\{)`)
+	forbidden    = lazy("(?:^\\s*|[:\\-]\\s+)([@`%])")
+	afterQuote   = lazy(`(?:[:\-]\s+|=)(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')[ \t]*([^\s#,\]}:"'])`)
+	badEscape    = lazy(`^(?:[^\\]|\\[0abt\tnvfre "/\\N_LPxuU])*?(\\[^0abt\tnvfre "/\\N_LPuUx]|\\x..?|\\u.{0,4}|\\U.{0,8})`)
+	badAlias     = lazy(`(?:^\s*|[:\-]\s+)([*&])[^\w-]`)
+	noSpace      = lazy(`^\s*(?:- +)?[A-Za-z_][\w.-]*(:)[^\s:/\\]`)
+	secondColon  = lazy(`^\s*(?:- +)*["']?[^\s"'#][^:"'#]*["']?:\s+[^"'\s|>{\[&!#].*?(:)(?:\s|$)`)
 )
 
 // syntaxError says what the YAML library found, in words that name the usual cause.
 func syntaxError(file string, data []byte, lines []string, problem string) Diagnostic {
-	m := lineNumber.FindStringSubmatch(problem)
+	m := lineNumber().FindStringSubmatch(problem)
 	line, _ := strconv.Atoi(m[1])
 	e := &syntax{file: file, lines: lines, problem: m[2]}
 	if d, ok := e.encoding(data); ok {
@@ -105,10 +104,10 @@ func (e *syntax) cause(line int) (Diagnostic, bool) {
 	if i := strings.IndexByte(indent, '\t'); i >= 0 {
 		return e.at(line, i, 1, "a tab cannot indent YAML", "indent with spaces")
 	}
-	if m := unquotedOpen.FindStringSubmatchIndex(text); m != nil && !insideQuotes(text, m[2]) {
+	if m := unquotedOpen().FindStringSubmatchIndex(text); m != nil && !insideQuotes(text, m[2]) {
 		return e.at(line, m[2], 2, unquotedMsg, unquotedHint)
 	}
-	if m := forbidden.FindStringSubmatchIndex(text); m != nil && strings.Contains(e.problem, "cannot start any token") {
+	if m := forbidden().FindStringSubmatchIndex(text); m != nil && strings.Contains(e.problem, "cannot start any token") {
 		c := text[m[2]:m[3]]
 		return e.at(line, m[2], 1, "a value cannot start with "+strconv.Quote(c), "put the value in quotes")
 	}
@@ -116,19 +115,19 @@ func (e *syntax) cause(line int) (Diagnostic, bool) {
 		return e.at(line, i, 1, "a tab cannot stand here", "use spaces")
 	}
 	if strings.Contains(e.problem, "unknown escape") || strings.Contains(e.problem, "hexdecimal") {
-		if m := badEscape.FindStringSubmatchIndex(text); m != nil {
+		if m := badEscape().FindStringSubmatchIndex(text); m != nil {
 			return e.at(line, m[2], 2, "unknown escape \""+text[m[2]:m[3]]+"\" in double quotes",
 				"use single quotes, or double the backslash")
 		}
 	}
-	if m := afterQuote.FindStringSubmatchIndex(text); m != nil && strings.Contains(e.problem, "did not find expected") {
+	if m := afterQuote().FindStringSubmatchIndex(text); m != nil && strings.Contains(e.problem, "did not find expected") {
 		return e.at(line, m[2], 1, "text after the closing quote",
 			"put the whole value in quotes, or escape the quotes inside it")
 	}
-	if m := secondColon.FindStringSubmatchIndex(text); m != nil && strings.Contains(e.problem, "mapping values") {
+	if m := secondColon().FindStringSubmatchIndex(text); m != nil && strings.Contains(e.problem, "mapping values") {
 		return e.at(line, m[2], 1, "\": \" inside a value without quotes", "put the value in quotes")
 	}
-	if m := noSpace.FindStringSubmatchIndex(text); m != nil &&
+	if m := noSpace().FindStringSubmatchIndex(text); m != nil &&
 		(strings.Contains(e.problem, "could not find expected ':'") || strings.Contains(e.problem, "mapping values")) {
 		return e.at(line, m[2], 1, "a space is missing after the colon", "write \"key: value\"")
 	}
@@ -180,7 +179,7 @@ func (e *syntax) anywhere(line int) (Diagnostic, bool) {
 			}
 		}
 	case strings.Contains(p, "expected alphabetic or numeric character"):
-		if m := badAlias.FindStringSubmatchIndex(e.lines[line-1]); m != nil {
+		if m := badAlias().FindStringSubmatchIndex(e.lines[line-1]); m != nil {
 			return e.at(line, m[2], 1, "a value cannot start with \""+e.lines[line-1][m[2]:m[3]]+"\"",
 				"put the value in quotes")
 		}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -423,15 +422,9 @@ func slaac(c *call) (value.Value, error) {
 	return value.S(n.text(id.Add(id, n.first()))), nil
 }
 
-var macForms = []*regexp.Regexp{
-	regexp.MustCompile(`(?i)^(?:[0-9a-f]{1,2}:){5}[0-9a-f]{1,2}$`),
-	regexp.MustCompile(`(?i)^(?:[0-9a-f]{1,2}-){5}[0-9a-f]{1,2}$`),
-	regexp.MustCompile(`(?i)^(?:[0-9a-f]{1,4}:){2}[0-9a-f]{1,4}$`),
-	regexp.MustCompile(`(?i)^(?:[0-9a-f]{1,4}-){2}[0-9a-f]{1,4}$`),
-	regexp.MustCompile(`(?i)^(?:[0-9a-f]{1,4}\.){2}[0-9a-f]{1,4}$`),
-	regexp.MustCompile(`(?i)^[0-9a-f]{5,6}[-:][0-9a-f]{5,6}$`),
-	regexp.MustCompile(`(?i)^[0-9a-f]{11,12}$`),
-}
+var macForm = lazy(`(?i)^(?:(?:[0-9a-f]{1,2}:){5}[0-9a-f]{1,2}|(?:[0-9a-f]{1,2}-){5}[0-9a-f]{1,2}|` +
+	`(?:[0-9a-f]{1,4}:){2}[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}-){2}[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}\.){2}[0-9a-f]{1,4}|` +
+	`[0-9a-f]{5,6}[-:][0-9a-f]{5,6}|[0-9a-f]{11,12})$`)
 
 // parseMAC reads a hardware address of 48 bits in any usual form.
 func parseMAC(v value.Value) (uint64, bool) {
@@ -439,7 +432,7 @@ func parseMAC(v value.Value) (uint64, bool) {
 		return uint64(n), n >= 0 && n < 1<<48
 	}
 	s, ok := asStr(v)
-	if !ok || !slices.ContainsFunc(macForms, func(re *regexp.Regexp) bool { return re.MatchString(s) }) {
+	if !ok || !macForm().MatchString(s) {
 		return 0, false
 	}
 	words := strings.FieldsFunc(s, func(r rune) bool { return strings.ContainsRune(":-.", r) })

@@ -5,7 +5,6 @@ import (
 	"math/big"
 	"net"
 	"net/netip"
-	"regexp"
 	"strings"
 
 	"orch/playbook/jinja/value"
@@ -215,11 +214,11 @@ func resolvable(c *call) (bool, error) {
 	return err == nil && len(addrs) > 0, nil
 }
 
-var macText = regexp.MustCompile(`(?i)^(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}$|^[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}$|^[0-9a-f]{12}$`)
+var macText = lazy(`(?i)^(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}$|^[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}$|^[0-9a-f]{12}$`)
 
 func isMAC(c *call) (bool, error) {
 	s, err := c.inputText()
-	return macText.MatchString(s), err
+	return macText().MatchString(s), err
 }
 
 func inNetwork(inner, outer value.Value) bool {

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"orch/playbook/jinja/value"
 )
@@ -79,11 +80,11 @@ func compareLoose(a, b string) (int, error) {
 	return value.Compare(looseParts(a), looseParts(b))
 }
 
-var loosePart = regexp.MustCompile(`\d+|[a-z]+|\.|[^\da-z.]+`)
+var loosePart = lazy(`\d+|[a-z]+|\.|[^\da-z.]+`)
 
 func looseParts(s string) *value.List {
 	l := value.NewList()
-	for _, part := range loosePart.FindAllString(s, -1) {
+	for _, part := range loosePart().FindAllString(s, -1) {
 		if part == "." {
 			continue
 		}
@@ -97,13 +98,13 @@ func looseParts(s string) *value.List {
 	return l
 }
 
-var strictForm = regexp.MustCompile(`^(\d+)\.(\d+)(?:\.(\d+))?(?:([ab])(\d+))?$`)
+var strictForm = lazy(`^(\d+)\.(\d+)(?:\.(\d+))?(?:([ab])(\d+))?$`)
 
 // compareStrict is distutils' StrictVersion: 1.2, 1.2.3, 1.2a1.
 func compareStrict(a, b string) (int, error) {
 	var keys [2]value.Value
 	for i, s := range []string{a, b} {
-		m := strictForm.FindStringSubmatch(s)
+		m := strictForm().FindStringSubmatch(s)
 		if m == nil {
 			return 0, fmt.Errorf("invalid version number '%s'", s)
 		}
@@ -125,14 +126,14 @@ func bigNumber(digits string) value.Value {
 }
 
 // semverForm is the grammar of semver.org.
-var semverForm = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
+var semverForm = lazy(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
 	`(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?` +
 	`(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?$`)
 
 func compareSemver(a, b string) (int, error) {
 	var m [2][]string
 	for i, s := range []string{a, b} {
-		if m[i] = semverForm.FindStringSubmatch(s); m[i] == nil {
+		if m[i] = semverForm().FindStringSubmatch(s); m[i] == nil {
 			return 0, fmt.Errorf("invalid semantic version '%s'", s)
 		}
 	}
@@ -171,7 +172,7 @@ func comparePrerelease(x, y []string) int {
 }
 
 // pep440Form is the grammar of Python package versions.
-var pep440Form = regexp.MustCompile(`(?i)^\s*v?(?:(?P<epoch>[0-9]+)!)?(?P<release>[0-9]+(?:\.[0-9]+)*)` +
+var pep440Form = lazy(`(?i)^\s*v?(?:(?P<epoch>[0-9]+)!)?(?P<release>[0-9]+(?:\.[0-9]+)*)` +
 	`(?:[-_.]?(?P<pre>alpha|beta|preview|pre|rc|a|b|c)[-_.]?(?P<pren>[0-9]+)?)?` +
 	`(?:-(?P<post1>[0-9]+)|[-_.]?(?P<post>post|rev|r)[-_.]?(?P<post2>[0-9]+)?)?` +
 	`(?:[-_.]?(?P<dev>dev)[-_.]?(?P<devn>[0-9]+)?)?(?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?\s*$`)
@@ -191,11 +192,11 @@ func comparePEP440(a, b string) (int, error) {
 // pep440Key makes a tuple that orders as PEP 440 says. Parts that are missing become
 // pairs whose first item puts them before or after those that are there.
 func pep440Key(s string) (value.Value, error) {
-	m := pep440Form.FindStringSubmatch(s)
+	m := pep440Form().FindStringSubmatch(s)
 	if m == nil {
 		return nil, fmt.Errorf("invalid version: '%s'", s)
 	}
-	part := func(name string) string { return strings.ToLower(m[pep440Form.SubexpIndex(name)]) }
+	part := func(name string) string { return strings.ToLower(m[pep440Form().SubexpIndex(name)]) }
 	var release value.Tuple
 	for _, n := range strings.Split(part("release"), ".") {
 		release = append(release, bigNumber(n))
@@ -241,4 +242,9 @@ func pep440Local(s string) value.Value {
 		}
 	}
 	return local
+}
+
+// lazy compiles an expression when it is first used: most runs need few of them.
+func lazy(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
