@@ -71,7 +71,7 @@ func (f *projectFlags) add(fs *pflag.FlagSet) {
 func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Writer) (*project, error) {
 	p := &project{as: f.as, term: openTerminal(), redactor: run.NewRedactor()}
 	p.warn = func(d source.Diagnostic) {
-		if p.as != nil && d.Rule == template.RuleTruth {
+		if p.as != nil && (d.Rule == template.RuleTruth || d.Rule == template.RuleRange) {
 			return // only later versions of Ansible say this
 		}
 		if _, said := p.warned.LoadOrStore(source.Place(d.Pos)+d.Msg, true); !said {

@@ -13,6 +13,9 @@ import (
 // RuleTruth marks the remark on a condition that is no boolean.
 const RuleTruth = "condition-type"
 
+// RuleRange marks the remark on a template that yields a range.
+const RuleRange = "range"
+
 // Truth implements Templater. A list holds when all its items do.
 func (e *Engine) Truth(ctx context.Context, cond value.Value, s Scope) (value.Value, error) {
 	return e.truth(ctx, cond, false, s)

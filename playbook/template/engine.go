@@ -262,7 +262,7 @@ func (e *Engine) text(ctx context.Context, v value.Str, s Scope) (value.Value, e
 	} else if p.ranged {
 		e.warn(source.Diagnostic{
 			Pos: posOf(v.From), Len: len(v.S), Msg: fmt.Sprintf("the template %q yields a range", v.S),
-			Hint: "ansible-core 2.19 refuses this; use the filter list",
+			Hint: "ansible-core 2.19 refuses this; use the filter list", Rule: RuleRange,
 		})
 	}
 	return restoreNewlines(out, p.newlines, "\n"), nil
