@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/keyval"
 	"orch/playbook/source"
 )
 
@@ -217,12 +218,12 @@ func (sc *scope) oldAction(e source.Entry) (action, bool) {
 		}
 		return action{}, false
 	}
-	words, err := splitArgs(name.Text)
+	words, err := keyval.Split(name.Text)
 	if err != nil || len(words) == 0 {
 		sc.errorf(name.Pos(), "no module/action detected in task.")
 		return action{}, false
 	}
-	first := strings.TrimSpace(words[0].text)
+	first := strings.TrimSpace(words[0].Text)
 	if !isTemplate(first) && !sc.known(first) {
 		d := mark(sc.errorf(name.Pos(), "couldn't resolve module/action '%s'. This often indicates a misspelling, "+
 			"missing collection, or incorrect module path.", first), first)
@@ -290,9 +291,17 @@ func (sc *scope) mappingArgs(t *Task, n *source.Node, skip string) {
 	}
 }
 
+// shellOptions are the only pairs taken out of the free form of command, shell, script
+// and raw: anything else with a = belongs to the command.
+var shellOptions = []string{"creates", "removes", "chdir", "executable", "warn", "stdin", "stdin_add_newline", "strip_empty_ends"}
+
 // stringArgs reads k=v pairs and the free form of text, which begins at byte from of n.
 func (sc *scope) stringArgs(t *Task, n *source.Node, text string, from int) {
-	pairs, free, freeAt, err := parseKV(text, slices.Contains(freeFormShell, short(t.Action)))
+	var only []string
+	if slices.Contains(freeFormShell, short(t.Action)) {
+		only = shellOptions
+	}
+	pairs, free, freeAt, err := keyval.Parse(text, only)
 	if err != nil {
 		sc.errorf(n.Pos(), "%s", err)
 		return
@@ -304,12 +313,12 @@ func (sc *scope) stringArgs(t *Task, n *source.Node, text string, from int) {
 		return &p
 	}
 	for _, p := range pairs {
-		if strings.HasPrefix(p.key, "_ansible_") {
-			mark(sc.errorf(*at(p.at), "Invalid parameter specified beginning with keyword '_ansible_' for action '%s': '%s'. "+
-				"The prefix '_ansible_' is reserved for internal use only.", t.Action, p.key), p.key)
+		if strings.HasPrefix(p.Key, "_ansible_") {
+			mark(sc.errorf(*at(p.At), "Invalid parameter specified beginning with keyword '_ansible_' for action '%s': '%s'. "+
+				"The prefix '_ansible_' is reserved for internal use only.", t.Action, p.Key), p.Key)
 			continue
 		}
-		_ = t.Args.Set(value.Str{S: p.key, From: at(p.at)}, value.Str{S: p.val, From: at(p.valAt)})
+		_ = t.Args.Set(value.Str{S: p.Key, From: at(p.At)}, value.Str{S: p.Val, From: at(p.ValAt)})
 	}
 	if free != "" {
 		origin := at(freeAt)
@@ -324,9 +333,9 @@ func (sc *scope) oldArguments(t *Task, a action) {
 	text := a.key.Text
 	rest := ""
 	from := 0
-	if words, _ := splitArgs(text); len(words) > 1 {
-		from = words[1].at
-		rest = joinWords(words[1:])
+	if words, _ := keyval.Split(text); len(words) > 1 {
+		from = words[1].At
+		rest = keyval.Join(words[1:])
 	}
 	if a.arg.Kind == source.MappingNode {
 		sc.mappingArgs(t, a.arg, "module")

@@ -284,50 +284,6 @@ func TestVarsFile(t *testing.T) {
 	}
 }
 
-func TestParseKV(t *testing.T) {
-	for in, want := range map[string]string{
-		"a=b c=d":                                "a=b|c=d|",
-		"src=a  dest='b c'":                      "src=a|dest=b c|",
-		`msg="x \"y\" z"`:                        `msg=x "y" z|`,
-		"echo a=b  c":                            "echo a=b  c shell",
-		"echo hi creates=/x chdir=/y":            "creates=/x|chdir=/y|echo hi",
-		"foo.yml a=1":                            "a=1|foo.yml",
-		"msg={{ a b }}":                          "msg={{ a b }}|",
-		"msg={{ a }} b={% if x %}y z{% endif %}": "msg={{ a }}|b={% if x %}y|z{% endif %}",
-		`a=x\ny`:                                 "a=x\ny|",
-		`x\=y`:                                   "x=y",
-		"line one \\\n  two":                     "line one  two",
-		"a\n  b":                                 "a\n  b",
-		"msg='a\n b' c=d":                        "msg=a\n b|c=d|",
-		"=x":                                     "=x",
-		"a=":                                     "a=|",
-		"  lead":                                 "  lead",
-		`a="b=c"`:                                "a=b=c|",
-		`p=C:\\x`:                                `p=C:\x|`,
-		`u=\u00e9`:                               "u=é|",
-	} {
-		shell := strings.HasPrefix(in, "echo")
-		pairs, free, _, err := parseKV(in, shell)
-		if err != nil {
-			t.Errorf("%q: %v", in, err)
-			continue
-		}
-		var got strings.Builder
-		for _, p := range pairs {
-			got.WriteString(p.key + "=" + p.val + "|")
-		}
-		got.WriteString(free)
-		if strings.TrimSuffix(want, " shell") != got.String() {
-			t.Errorf("%q:\n got %q\nwant %q", in, got.String(), want)
-		}
-	}
-	for _, in := range []string{`a="b`, "{{ a", "it's"} {
-		if _, _, _, err := parseKV(in, false); err == nil {
-			t.Errorf("%q is balanced?", in)
-		}
-	}
-}
-
 func FuzzLoad(f *testing.F) {
 	paths, _ := filepath.Glob("testdata/*/*.txtar")
 	for _, path := range paths {
@@ -347,9 +303,6 @@ func FuzzLoad(f *testing.F) {
 		_ = dumpPlaybook(pb)
 		_ = l.Lint(pb)
 		_ = Resolve(pb, ResolveOptions{})
-		if _, _, _, err := parseKV(text, true); err != nil {
-			_ = err.Error()
-		}
 	})
 }
 

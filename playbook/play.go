@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/keyval"
 	"orch/playbook/source"
 )
 
@@ -126,16 +127,16 @@ func (sc *scope) playbookFile(imported source.Entry) (string, bool) {
 		sc.errorf(n.Pos(), "playbook import parameter must be a string indicating a file path, got %s instead", n.Describe())
 		return "", false
 	}
-	words, err := splitArgs(n.Text)
+	words, err := keyval.Split(n.Text)
 	if err != nil || len(words) == 0 {
 		sc.errorf(n.Pos(), "import_playbook statements must specify the file name to import")
 		return "", false
 	}
 	if len(words) > 1 {
-		sc.diags.Warnf(n.Pos(), "what follows the file name of import_playbook is ignored: %s", joinWords(words[1:])).
+		sc.diags.Warnf(n.Pos(), "what follows the file name of import_playbook is ignored: %s", keyval.Join(words[1:])).
 			Hint = "give variables and tags with vars: and tags:"
 	}
-	name, ok := sc.static(nil, value.Str{S: strings.TrimSpace(words[0].text), From: n.At}, "the file of import_playbook")
+	name, ok := sc.static(nil, value.Str{S: strings.TrimSpace(words[0].Text), From: n.At}, "the file of import_playbook")
 	if !ok {
 		return "", false
 	}

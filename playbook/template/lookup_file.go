@@ -17,6 +17,7 @@ import (
 	"golang.org/x/text/encoding/htmlindex"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/keyval"
 	"orch/playbook/pyre"
 	"orch/playbook/template/filter"
 )
@@ -333,18 +334,17 @@ func runCSV(c *LookupCall) ([]value.Value, error) {
 
 // inline takes options from a term like "key file=x.csv", and returns the key.
 func (c *LookupCall) inline(term string) (string, error) {
-	key := ""
-	for _, kv := range parseKV(term) {
-		if kv.key == rawParams {
-			key = kv.val
-			continue
-		}
-		o := c.option(kv.key)
+	pairs, key, _, err := keyval.Parse(term, nil)
+	if err != nil {
+		return "", lookupErrorf("%w", err)
+	}
+	for _, kv := range pairs {
+		o := c.option(kv.Key)
 		if o == nil {
-			return "", lookupErrorf("%s is not a valid option", kv.key)
+			return "", lookupErrorf("%s is not a valid option", kv.Key)
 		}
 		// ansible-core 2.18 makes numbers of the columns only when a row is found.
-		c.options[o.Name] = value.S(kv.val)
+		c.options[o.Name] = value.S(kv.Val)
 	}
 	if key == "" {
 		return "", lookupErrorf("Search key is required but was not found")

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/keyval"
 )
 
 // The lookups that rearrange what they are given.
@@ -311,12 +312,19 @@ func (c *LookupCall) sequenceTerm(term string) error {
 		}
 		return nil
 	}
-	for _, kv := range parseKV(term) {
-		o := c.option(kv.key)
+	pairs, free, _, err := keyval.Parse(term, nil)
+	if err != nil {
+		return lookupErrorf("%w", err)
+	}
+	if free != "" {
+		return lookupErrorf("unrecognized arguments to with_sequence: ['_raw_params']")
+	}
+	for _, kv := range pairs {
+		o := c.option(kv.Key)
 		if o == nil {
-			return lookupErrorf("unrecognized arguments to with_sequence: [%s]", value.Repr(value.S(kv.key)))
+			return lookupErrorf("unrecognized arguments to with_sequence: [%s]", value.Repr(value.S(kv.Key)))
 		}
-		if err := c.set(o, value.S(kv.val)); err != nil {
+		if err := c.set(o, value.S(kv.Val)); err != nil {
 			return err
 		}
 	}

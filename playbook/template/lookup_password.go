@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/keyval"
 	"orch/playbook/template/filter"
 )
 
@@ -72,21 +73,24 @@ func runPassword(c *LookupCall) ([]value.Value, error) {
 // passwordTerm takes options from a term like "path length=8 chars=digits".
 func (c *LookupCall) passwordTerm(term string) (path string, err error) {
 	path, rest, _ := strings.Cut(term, " ")
-	for _, kv := range parseKV(rest) {
-		if kv.key == rawParams {
-			path += " " + kv.val
-			if !strings.HasPrefix(term, path) {
-				return "", lookupErrorf("unrecognized value after key=value parameters given to password lookup")
-			}
-			continue
+	pairs, free, _, err := keyval.Parse(rest, nil)
+	if err != nil {
+		return "", lookupErrorf("%w", err)
+	}
+	if free != "" {
+		path += " " + free
+		if !strings.HasPrefix(term, path) {
+			return "", lookupErrorf("unrecognized value after key=value parameters given to password lookup")
 		}
-		o := c.option(kv.key)
+	}
+	for _, kv := range pairs {
+		o := c.option(kv.Key)
 		if o == nil {
-			return "", lookupErrorf("unrecognized parameter(s) given to password lookup: %s", kv.key)
+			return "", lookupErrorf("unrecognized parameter(s) given to password lookup: %s", kv.Key)
 		}
-		val := value.Value(value.S(kv.val))
-		if kv.key == "chars" {
-			val = splitChars(kv.val)
+		val := value.Value(value.S(kv.Val))
+		if kv.Key == "chars" {
+			val = splitChars(kv.Val)
 		}
 		if err := c.set(o, val); err != nil {
 			return "", err

@@ -1,4 +1,6 @@
-package playbook
+// Package keyval reads the key=value arguments that Ansible takes in one string: of
+// modules, of --extra-vars and of some lookups.
+package keyval
 
 import (
 	"fmt"
@@ -9,25 +11,26 @@ import (
 	"unicode/utf8"
 )
 
-// An argWord is a part of an argument string: what stands between blanks outside quotes
+// A Word is a part of an argument string: what stands between blanks outside quotes
 // and template delimiters, with the further blanks behind it.
-type argWord struct {
-	text string
-	at   int // byte offset in the string
+type Word struct {
+	Text string
+	At   int // byte offset in the string
 }
 
 // splitter cuts an argument string into words as ansible-core 2.18 does for module
 // arguments: every blank is kept for the free form of command and shell, a lone backslash
 // joins lines, and quotes, {{ }}, {% %} and {# #} hold words together.
 type splitter struct {
-	words []argWord
+	words []Word
 	quote byte
 	depth [3]int // of {{, {% and {#
 }
 
 var delimiters = [3][2]string{{"{{", "}}"}, {"{%", "%}"}, {"{#", "#}"}}
 
-func splitArgs(s string) ([]argWord, error) {
+// Split cuts an argument string into words.
+func Split(s string) ([]Word, error) {
 	sp := &splitter{}
 	at := 0
 	lines := strings.Split(s, "\n")
@@ -65,9 +68,9 @@ func (sp *splitter) open() bool {
 // extend adds blanks to the last word.
 func (sp *splitter) extend(blanks string) {
 	if len(sp.words) == 0 {
-		sp.words = append(sp.words, argWord{})
+		sp.words = append(sp.words, Word{})
 	}
-	sp.words[len(sp.words)-1].text += blanks
+	sp.words[len(sp.words)-1].Text += blanks
 }
 
 // add takes the next run of non-blanks: a word of its own, or more of the last one while
@@ -96,62 +99,58 @@ func (sp *splitter) add(text string, at int, first bool) {
 		}
 		sp.extend(text)
 	case text != "":
-		sp.words = append(sp.words, argWord{text, at})
+		sp.words = append(sp.words, Word{text, at})
 	}
 }
 
-// joinWords puts words together again.
-func joinWords(words []argWord) string {
+// Join puts words together again.
+func Join(words []Word) string {
 	var b strings.Builder
 	for _, w := range words {
 		if s := b.String(); s != "" && !strings.HasSuffix(s, "\n") {
 			b.WriteByte(' ')
 		}
-		b.WriteString(w.text)
+		b.WriteString(w.Text)
 	}
 	return b.String()
 }
 
-// A pair is key=value of an argument string.
-type pair struct {
-	key, val string
-	at       int // of the word
-	valAt    int // of the value, behind its quote
+// A Pair is key=value of an argument string.
+type Pair struct {
+	Key, Val string
+	At       int // of the word
+	ValAt    int // of the value, behind its quote
 }
 
-// shellOptions are the only pairs taken out of the free form of command, shell, script
-// and raw: anything else with a = belongs to the command.
-var shellOptions = []string{"creates", "removes", "chdir", "executable", "warn", "stdin", "stdin_add_newline", "strip_empty_ends"}
-
-// parseKV reads key=value pairs; what is none is the free form. With shell set, only
-// shellOptions are pairs.
-func parseKV(s string, shell bool) (pairs []pair, free string, freeAt int, err error) {
-	words, err := splitArgs(s)
+// Parse reads key=value pairs; what is none is the free form, which begins at freeAt. If
+// only is not nil, anything else with a = belongs to the free form.
+func Parse(s string, only []string) (pairs []Pair, free string, freeAt int, err error) {
+	words, err := Split(s)
 	if err != nil {
 		return nil, "", 0, err
 	}
-	var raw []argWord
+	var raw []Word
 	for _, w := range words {
-		x := decodeEscapes(w.text)
+		x := decodeEscapes(w.Text)
 		eq := unescapedEqual(x)
 		switch {
 		case eq < 0 && strings.Contains(x, "="):
-			raw = append(raw, argWord{strings.ReplaceAll(x, `\=`, "="), w.at})
-		case eq < 0 || shell && !slices.Contains(shellOptions, x[:eq]):
+			raw = append(raw, Word{strings.ReplaceAll(x, `\=`, "="), w.At})
+		case eq < 0 || only != nil && !slices.Contains(only, x[:eq]):
 			raw = append(raw, w)
 		default:
 			val := strings.TrimSpace(x[eq+1:])
-			at := w.at + eq + 1
+			at := w.At + eq + 1
 			if un := unquote(val); un != val {
 				val, at = un, at+1
 			}
-			pairs = append(pairs, pair{strings.TrimSpace(x[:eq]), val, w.at, at})
+			pairs = append(pairs, Pair{strings.TrimSpace(x[:eq]), val, w.At, at})
 		}
 	}
 	if len(raw) > 0 {
-		freeAt = raw[0].at
+		freeAt = raw[0].At
 	}
-	return pairs, joinWords(raw), freeAt, nil
+	return pairs, Join(raw), freeAt, nil
 }
 
 // unescapedEqual finds the = that ends the key: not the first character, not escaped.
