@@ -1,9 +1,12 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -11,14 +14,21 @@ import (
 	"orch/modules/schema"
 )
 
+// docKinds are what has manuals, in the order they are listed.
+var docKinds = []string{"module", "filter", "test", "lookup"}
+
 func newDoc() *cobra.Command {
 	var list, jsonSchema bool
-	var markdown string
+	var markdown, kind string
 	language := map[string]*string{"filter": new(string), "test": new(string), "lookup": new(string)}
 	cmd := &cobra.Command{
-		Use:   "doc [MODULE…]",
-		Short: "Print the manual of modules",
-		Long:  "Without a name, lists the modules. The manual is made from the modules themselves.",
+		Use:   "doc [NAME…]",
+		Short: "Print the manual of modules, filters, tests and lookups",
+		Long: "Without a name, lists the modules; with --list all there is, or with --type as well one kind.\n" +
+			"The manual is made from the modules, filters, tests and lookups themselves.",
+		Example: `  orch doc copy
+  orch doc --filter combine
+  orch doc --list --type lookup`,
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			r, err := newRegistry()
 			if err != nil {
@@ -31,49 +41,64 @@ func newDoc() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			for _, kind := range []string{"filter", "test", "lookup"} {
-				if name := *language[kind]; name != "" {
-					return printLanguageDoc(cmd.OutOrStdout(), kind, name)
+			if kind != "" && !slices.Contains(docKinds, kind) {
+				return inputError(fmt.Errorf("--type %q is not one of %s", kind, strings.Join(docKinds, ", ")))
+			}
+			for _, k := range docKinds[1:] {
+				if name := *language[k]; name != "" {
+					return printLanguageDoc(cmd.OutOrStdout(), k, name)
 				}
 			}
 			switch {
 			case markdown != "":
 				return writeReference(r, markdown)
+			case list && kind == "":
+				return listAll(cmd.OutOrStdout(), r)
 			case list || len(names) == 0:
-				return listModules(cmd, r)
+				return listDocs(cmd.OutOrStdout(), r, cmp.Or(kind, "module"))
 			}
-			for i, name := range names {
-				spec, err := findModule(r, name)
-				if err != nil {
-					return err
-				}
-				if jsonSchema {
-					text, err := spec.JSONSchema()
-					if err != nil {
-						return err
-					}
-					fmt.Fprintln(cmd.OutOrStdout(), string(text))
-					continue
-				}
-				if i > 0 {
-					fmt.Fprintln(cmd.OutOrStdout())
-				}
-				text, err := schema.Text(spec, 80)
-				if err != nil {
-					return err
-				}
-				fmt.Fprint(cmd.OutOrStdout(), text)
-			}
-			return nil
+			return printDocs(cmd.OutOrStdout(), r, cmp.Or(kind, "module"), names, jsonSchema)
 		},
 	}
-	cmd.Flags().BoolVar(&list, "list", false, "list the modules")
-	cmd.Flags().BoolVar(&jsonSchema, "json-schema", false, "print the arguments as JSON Schema")
-	for kind, name := range language {
-		cmd.Flags().StringVar(name, kind, "", "print the manual of a "+kind)
+	cmd.Flags().BoolVar(&list, "list", false, "list all there are manuals of")
+	cmd.Flags().StringVarP(&kind, "type", "t", "", "the kind to list or print: "+strings.Join(docKinds, ", "))
+	cmd.Flags().BoolVar(&jsonSchema, "json-schema", false, "print the arguments of modules as JSON Schema")
+	for _, k := range docKinds[1:] {
+		cmd.Flags().StringVar(language[k], k, "", "print the manual of a "+k)
 	}
 	cmd.Flags().StringVar(&markdown, "markdown", "", "write the whole reference as Markdown into a folder")
 	return cmd
+}
+
+// printDocs prints manuals, or with jsonSchema the arguments of modules.
+func printDocs(w io.Writer, r *schema.Registry, kind string, names []string, jsonSchema bool) error {
+	for i, name := range names {
+		if i > 0 && !jsonSchema {
+			fmt.Fprintln(w)
+		}
+		if kind != "module" {
+			if err := printLanguageDoc(w, kind, name); err != nil {
+				return err
+			}
+			continue
+		}
+		spec, err := findModule(r, name)
+		if err != nil {
+			return err
+		}
+		text := ""
+		if jsonSchema {
+			schema, err := spec.JSONSchema()
+			if err != nil {
+				return err
+			}
+			text = string(schema) + "\n"
+		} else if text, err = schema.Text(spec, 80); err != nil {
+			return err
+		}
+		fmt.Fprint(w, text)
+	}
+	return nil
 }
 
 func findModule(r *schema.Registry, name string) (*schema.Spec, error) {
@@ -88,18 +113,48 @@ func findModule(r *schema.Registry, name string) (*schema.Spec, error) {
 	return nil, inputError(fmt.Errorf("no module %q\nhint: %s", name, hint))
 }
 
-func listModules(cmd *cobra.Command, r *schema.Registry) error {
-	width := 0
-	for _, name := range r.Names() {
-		width = max(width, len(name))
+// listAll lists every kind under a heading.
+func listAll(w io.Writer, r *schema.Registry) error {
+	for i, kind := range docKinds {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		fmt.Fprintf(w, "%ss:\n", kind)
+		if err := listDocs(w, r, kind); err != nil {
+			return err
+		}
 	}
-	for _, name := range r.Names() {
-		spec, _ := r.Lookup(name, nil)
-		doc, err := spec.Doc()
+	return nil
+}
+
+// listDocs lists what there is of a kind, with the first sentence of its manual.
+func listDocs(w io.Writer, r *schema.Registry, kind string) error {
+	var rows [][2]string
+	if kind == "module" {
+		for _, name := range r.Names() {
+			spec, _ := r.Lookup(name, nil)
+			doc, err := spec.Doc()
+			if err != nil {
+				return err
+			}
+			rows = append(rows, [2]string{name, doc.Summary})
+		}
+	} else {
+		docs, err := languageDocs(kind)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "%-*s  %s\n", width, name, doc.Summary)
+		for _, d := range docs {
+			summary, _, _ := strings.Cut(strings.TrimSpace(d.Text), ". ")
+			rows = append(rows, [2]string{shortName(d), strings.TrimSuffix(summary, ".")})
+		}
+	}
+	width := 0
+	for _, row := range rows {
+		width = max(width, len(row[0]))
+	}
+	for _, row := range rows {
+		fmt.Fprintf(w, "%-*s  %s\n", width, row[0], row[1])
 	}
 	return nil
 }

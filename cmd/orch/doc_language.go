@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"orch/playbook/jinja"
 	"orch/playbook/source"
 	"orch/playbook/template"
 	"orch/playbook/template/filter"
@@ -15,9 +17,9 @@ import (
 func languageDocs(kind string) ([]filter.Doc, error) {
 	switch kind {
 	case "filter":
-		return append(filter.Docs(), sprig.Docs()...), nil
+		return slices.Concat(filter.Docs(), jinjaDocs(jinja.FilterManuals()), sprig.Docs()), nil
 	case "test":
-		return filter.TestDocs(), nil
+		return slices.Concat(filter.TestDocs(), jinjaDocs(jinja.TestManuals())), nil
 	}
 	engine, err := template.New(template.Options{})
 	if err != nil {
@@ -46,6 +48,28 @@ func languageDocs(kind string) ([]filter.Doc, error) {
 	return docs, nil
 }
 
+// jinjaDocs are the manuals of Jinja2's own.
+func jinjaDocs(manuals []jinja.Manual) []filter.Doc {
+	docs := make([]filter.Doc, len(manuals))
+	for i, m := range manuals {
+		docs[i] = filter.Doc{
+			Name: m.Name, Collection: "jinja2", Signature: m.Signature, Text: m.Text,
+			Examples: []filter.Example{{Expr: m.Expr, Result: m.Result}},
+		}
+	}
+	return docs
+}
+
+// shortName is the name that templates can use: that of a collection only where it is
+// needed.
+func shortName(d filter.Doc) string {
+	switch d.Collection {
+	case "ansible.builtin", "jinja2":
+		return d.Name
+	}
+	return d.FullName()
+}
+
 // printLanguageDoc prints the manual of a filter, test or lookup.
 func printLanguageDoc(w io.Writer, kind, name string) error {
 	docs, err := languageDocs(kind)
@@ -60,11 +84,11 @@ func printLanguageDoc(w io.Writer, kind, name string) error {
 		}
 		names = append(names, d.Name)
 	}
-	hint := "docs/reference has a page of them"
+	hint := fmt.Sprintf("orch doc --list --type %s lists them", kind)
 	if near := source.Suggest(name, names); near != "" {
 		hint = fmt.Sprintf("did you mean %q?", near)
 	}
-	return inputError(fmt.Errorf("no %s %q; Jinja2's own are not listed here\nhint: %s", kind, name, hint))
+	return inputError(fmt.Errorf("no %s %q\nhint: %s", kind, name, hint))
 }
 
 func languageText(d filter.Doc) string {
@@ -87,7 +111,7 @@ func languageMarkdown(kind string) (string, error) {
 		return "", err
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "# %ss\n\nMade by `make docs`. Jinja2's own are described in its documentation.\n", strings.ToUpper(kind[:1])+kind[1:])
+	fmt.Fprintf(&b, "# %ss\n\nMade by `make docs`.\n", strings.ToUpper(kind[:1])+kind[1:])
 	for _, d := range docs {
 		fmt.Fprintf(&b, "\n## %s\n\n", d.FullName())
 		if d.Signature != "" {

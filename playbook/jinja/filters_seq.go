@@ -202,6 +202,7 @@ func (c *Call) batches(in value.Value, b Bound) (nextFunc, error) {
 	if u, ok := b.Args[0].(*value.Undefined); ok && !u.Lenient {
 		return nil, err
 	}
+	noSize := err
 	if err != nil { // Python only compares with it: everything is one batch
 		size = -1
 	}
@@ -226,6 +227,9 @@ func (c *Call) batches(in value.Value, b Bound) (nextFunc, error) {
 			case !ok && len(batch.Items) == 0:
 				return nil, false, nil
 			case !ok:
+				if noSize != nil && !isNone(b.Args[1]) {
+					return nil, false, noSize
+				}
 				for !isNone(b.Args[1]) && len(batch.Items) < size {
 					if err := c.Step(1); err != nil {
 						return nil, false, err

@@ -116,6 +116,9 @@ func (m Mode) single(v value.Value) (value.Value, error) {
 		p, err := plain(v)
 		return unmark(p), err
 	}
+	if u, ok := value.HasUnknown(v); ok {
+		return u, nil
+	}
 	return m.literal(value.S(value.String(v))), nil
 }
 

@@ -100,7 +100,13 @@ func (o *jsonOptions) dump(v value.Value) (value.Value, error) {
 		if len(pair) != 2 {
 			return nil, valueErr("separators must be a pair: item separator and key separator")
 		}
-		out.ItemSep, out.KeySep = value.String(pair[0]), value.String(pair[1])
+		for i, sep := range []*string{&out.ItemSep, &out.KeySep} {
+			s, ok := asStr(pair[i])
+			if !ok {
+				return nil, typeErr("a separator must be a string, not '%s'", pair[i].Type())
+			}
+			*sep = s
+		}
 	}
 	if o.nan != nil && !value.Truth(o.nan) {
 		if err := refuseNaN(v, 0); err != nil {

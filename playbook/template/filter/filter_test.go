@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -59,29 +58,15 @@ func TestExamples(t *testing.T) {
 
 // A recording is a line of a *.jsonl file that record.py wrote.
 type recording struct {
-	Expr, Result, Type, Error, Msg string
+	Expr, Result, Type, Error, Msg, Skip string
 }
 
 // TestRecorded replays what Python's filters and tests made of the same expressions.
 func TestRecorded(t *testing.T) {
 	t.Setenv("TZ", "UTC")
 	env := newEnv(t)
-	data, err := os.ReadFile("testdata/vars.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	v, err := value.FromJSON(data)
-	if err != nil {
-		t.Fatal(err)
-	}
-	vars := jinja.MapVars{}
-	for k, val := range v.(*value.Dict).All() {
-		vars[value.String(k)] = val
-	}
-	files, err := filepath.Glob("testdata/*.jsonl")
-	if err != nil || len(files) == 0 {
-		t.Fatal(files, err)
-	}
+	vars := recordedVars(t)
+	files := []string{"testdata/cases.jsonl", "testdata/collections.jsonl"}
 	n := 0
 	for _, file := range files {
 		for _, rec := range recordings(t, file) {

@@ -2,6 +2,7 @@ package filter
 
 import (
 	"fmt"
+	"slices"
 
 	"orch/playbook/jinja/value"
 )
@@ -45,18 +46,18 @@ var listFilters = []def{
 }
 
 func flattenFilter(c *call) (value.Value, error) {
+	items, err := value.Items(c.in)
+	if err != nil {
+		return nil, err
+	}
 	levels := -1
 	if c.has(0) {
 		n, err := value.ToInt(c.args[0])
-		if err != nil {
+		if err != nil && slices.ContainsFunc(items, isSequence) { // Python asks no sooner
 			return nil, err
 		}
 		levels, _ = asInt(n)
 		levels = max(levels, 0)
-	}
-	items, err := value.Items(c.in)
-	if err != nil {
-		return nil, err
 	}
 	out, err := flatten(items, levels, c.truth(1))
 	return newList(out), err

@@ -117,11 +117,22 @@ func comment(c *call) (value.Value, error) {
 	if err := c.options(opt); err != nil {
 		return nil, err
 	}
-	given := func(name, otherwise string) string {
+	for _, name := range []string{"newline", "decoration", "postfix"} {
 		if v := *opt[name]; v != nil {
+			if _, ok := asStr(v); !ok {
+				return nil, typeErr("comment: %s must be a string, not '%s'", name, v.Type())
+			}
+		}
+	}
+	given := func(name, otherwise string) string {
+		switch v := *opt[name]; {
+		case v == nil:
+			return otherwise
+		case !value.Truth(v):
+			return ""
+		default:
 			return value.String(v)
 		}
-		return otherwise
 	}
 	count := func(name string) (int, error) {
 		v := *opt[name]

@@ -101,27 +101,42 @@ func regexReplace(c *call) (value.Value, error) {
 	return value.S(out), nil
 }
 
-// groupRefs reads the arguments \1 and \g<name> of regex_search.
-func groupRefs(re *pyre.Regexp, args []value.Value) ([]int, error) {
-	refs := make([]int, len(args))
+// A groupName is how regex_search names a group: \1 or \g<name>.
+type groupName struct {
+	name  string
+	named bool
+}
+
+func groupNames(args []value.Value) ([]groupName, error) {
+	out := make([]groupName, len(args))
 	for i, arg := range args {
 		s, _ := asStr(arg)
 		name, named := strings.CutPrefix(s, `\g<`)
-		if end := strings.LastIndexByte(name, '>'); named && end > 0 {
-			name = name[:end]
-		} else if num, ok := strings.CutPrefix(s, `\`); ok && num != "" {
-			digits := strings.TrimRightFunc(num, func(r rune) bool { return r < '0' || r > '9' })
-			name = digits
-		} else {
+		num, numbered := strings.CutPrefix(s, `\`)
+		end := strings.LastIndexByte(name, '>')
+		digits := len(num) - len(strings.TrimLeft(num, "0123456789"))
+		switch {
+		case named && end > 0:
+			out[i] = groupName{name[:end], true}
+		case numbered && digits > 0:
+			out[i] = groupName{num[:digits], false}
+		default:
 			return nil, fmt.Errorf("regex_search: unknown argument '%s'\nhint: groups are given as '\\\\1' or '\\\\g<name>'", value.String(arg))
 		}
-		if g, ok := re.GroupIndex(name); ok {
+	}
+	return out, nil
+}
+
+func groupRefs(re *pyre.Regexp, names []groupName) ([]int, error) {
+	refs := make([]int, len(names))
+	for i, n := range names {
+		if g, ok := re.GroupIndex(n.name); ok {
 			refs[i] = g
 			continue
 		}
-		g, err := strconv.Atoi(name)
-		if err != nil || named || g > re.Groups() {
-			return nil, value.Errorf("IndexError", "no such group: '%s'", name)
+		g, err := strconv.Atoi(n.name)
+		if err != nil || n.named || g > re.Groups() {
+			return nil, value.Errorf("IndexError", "no such group: '%s'", n.name)
 		}
 		refs[i] = g
 	}
@@ -142,6 +157,10 @@ func regexSearch(c *call) (value.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	names, err := groupNames(c.rest)
+	if err != nil {
+		return nil, err
+	}
 	m, err := re.Search(s)
 	if err != nil {
 		return nil, err
@@ -149,7 +168,7 @@ func regexSearch(c *call) (value.Value, error) {
 	if m == nil {
 		return value.None{}, nil
 	}
-	refs, err := groupRefs(re, c.rest)
+	refs, err := groupRefs(re, names)
 	if err != nil {
 		return nil, err
 	}

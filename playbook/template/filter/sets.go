@@ -15,23 +15,23 @@ var setFilters = []def{
 		examples: []string{"{{ [1, 2, 1] | unique }}", "[1, 2]", "{{ ['a', 'A'] | unique(case_sensitive=true) }}", "['a', 'A']"},
 	},
 	{
-		names: "union", sig: "b", filter: setFilter(func(a, b *set) []value.Value { return newSet(append(a.items, b.items...)).items }),
+		names: "union", sig: "b", filter: setFilter(true, func(a, b *set) []value.Value { return newSet(append(a.items, b.items...)).items }),
 		doc:      "What is in one list or in the other, each once.",
 		examples: []string{"{{ [1, 2] | union([2, 3]) }}", "[1, 2, 3]"},
 	},
 	{
-		names: "intersect", sig: "b", filter: setFilter(func(a, b *set) []value.Value { return a.keep(b, true) }),
+		names: "intersect", sig: "b", filter: setFilter(false, func(a, b *set) []value.Value { return a.keep(b, true) }),
 		doc:      "What is in both lists, each once.",
 		examples: []string{"{{ [1, 2, 3] | intersect([3, 1]) }}", "[1, 3]"},
 	},
 	{
-		names: "difference", sig: "b", filter: setFilter(func(a, b *set) []value.Value { return a.keep(b, false) }),
+		names: "difference", sig: "b", filter: setFilter(false, func(a, b *set) []value.Value { return a.keep(b, false) }),
 		doc:      "What is in the first list but not in the second, each once.",
 		examples: []string{"{{ [1, 2, 3] | difference([3]) }}", "[1, 2]"},
 	},
 	{
 		names: "symmetric_difference", sig: "b",
-		filter:   setFilter(func(a, b *set) []value.Value { return append(a.keep(b, false), b.keep(a, false)...) }),
+		filter:   setFilter(true, func(a, b *set) []value.Value { return append(a.keep(b, false), b.keep(a, false)...) }),
 		doc:      "What is in one of the lists but not in both, each once.",
 		examples: []string{"{{ [1, 2] | symmetric_difference([2, 3]) }}", "[1, 3]"},
 	},
@@ -81,7 +81,9 @@ func (s *set) keep(b *set, in bool) []value.Value {
 	return out
 }
 
-func setFilter(do func(a, b *set) []value.Value) func(*call) (value.Value, error) {
+// setFilter makes a filter of do. Python adds what has items that cannot be keys, if adds
+// is set, and only things of one kind can be added.
+func setFilter(adds bool, do func(a, b *set) []value.Value) func(*call) (value.Value, error) {
 	return func(c *call) (value.Value, error) {
 		a, err := value.Items(c.in)
 		if err != nil {
@@ -98,7 +100,11 @@ func setFilter(do func(a, b *set) []value.Value) func(*call) (value.Value, error
 				}
 			}
 		}
-		return newList(do(newSet(a), newSet(b))), nil
+		sa, sb := newSet(a), newSet(b)
+		if adds && len(sa.other)+len(sb.other) > 0 && c.in.Type() != c.args[0].Type() {
+			return nil, typeErr("can only concatenate %s (not \"%s\") to %s", c.in.Type(), c.args[0].Type(), c.in.Type())
+		}
+		return newList(do(sa, sb)), nil
 	}
 }
 
