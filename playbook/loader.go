@@ -223,7 +223,7 @@ func (ld *load) parse(path string, from source.Pos, what string) (*source.Node, 
 	if err != nil {
 		d := ld.errorf(from, "read %s %q: %s", what, path, reason(err))
 		if errors.Is(err, fs.ErrNotExist) {
-			d.Hint = source.DidYouMean(filepath.Base(path), siblings(path))
+			d.Hint = nearFile(path)
 		}
 		return nil, false
 	}
@@ -246,13 +246,16 @@ func (ld *load) parse(path string, from source.Pos, what string) (*source.Node, 
 	return n, !diags.HasErrors()
 }
 
-// siblings are the names of the YAML files beside a file that is not there.
-func siblings(path string) []string {
+// nearFile is the hint for a file that is not there: a YAML file beside it.
+func nearFile(path string) string {
 	found, _ := filepath.Glob(filepath.Join(filepath.Dir(path), "*.y*ml")) // the pattern is well formed
 	for i, name := range found {
 		found[i] = filepath.Base(name)
+		if found[i] == filepath.Base(path)+filepath.Ext(name) {
+			return "did you mean \"" + found[i] + "\"?"
+		}
 	}
-	return found
+	return source.DidYouMean(filepath.Base(path), found)
 }
 
 // reason is the cause of a failed file operation without its path.

@@ -157,17 +157,18 @@ func TestModulesInTheLab(t *testing.T) {
 	h := lab(t, "new1")
 	dir := proofProject(t)
 	inside := h.inProcess(t, dir)
-	ssh := func(env ...string) func(t *testing.T, args ...string) ran {
-		return func(t *testing.T, args ...string) ran {
-			return orch(t, dir, env, append([]string{"run", "-i", h.inventory(), "-l", h.name, "-T", "60", "--output", "json"}, args...)...)
-		}
+	ssh := func(env []string, more ...string) func(t *testing.T, args ...string) ran {
+		more = append([]string{"run", "-i", h.inventory(), "-l", h.name, "-T", "60", "--output", "json"}, more...)
+		return func(t *testing.T, args ...string) ran { return orch(t, dir, env, append(more, args...)...) }
 	}
+	// Without the helper each look at the host is a session of its own, and sudo makes it two.
+	shell := ssh([]string{noHelper + "=1"}, "-e", "ansible_user=root ansible_become=false")
 	var done map[string]string
 	for _, place := range []struct {
 		name string
 		run  func(t *testing.T, args ...string) ran
 	}{
-		{"helper", ssh()}, {"shell", ssh(noHelper + "=1")}, {"in process", inside},
+		{"helper", ssh(nil)}, {"shell", shell}, {"in process", inside},
 	} {
 		t.Run(place.name, func(t *testing.T) {
 			place.run(t, "undo.yml").want(t, "undo", 0)
@@ -191,7 +192,7 @@ func TestModulesInTheLab(t *testing.T) {
 			same(t, "the host is not what the first place made it", done, state)
 		})
 	}
-	ssh()(t, "undo.yml").want(t, "undo", 0)
+	ssh(nil)(t, "undo.yml").want(t, "undo", 0)
 }
 
 // inProcess runs orch on the host itself, as root.

@@ -33,6 +33,7 @@ func (j *job) preflight(ctx context.Context) error {
 			diags = append(diags, j.brokenVars(ctx, p, dir)...)
 		}
 	}
+	diags = append(diags, j.noHosts()...)
 	diags = unique(diags)
 	if diags.HasErrors() {
 		return diags
@@ -72,6 +73,24 @@ func unique(diags source.Diagnostics) source.Diagnostics {
 		seen[key] = true
 		return was
 	})
+}
+
+// noHosts warns of an inventory without hosts where every play wants some: most likely
+// it was forgotten.
+func (j *job) noHosts() source.Diagnostics {
+	if len(j.inv.Hosts()) > 0 {
+		return nil
+	}
+	for _, pb := range j.playbooks {
+		for _, p := range pb.Plays {
+			if hosts, err := playHosts(j, p); err != nil || len(hosts) > 0 {
+				return nil
+			}
+		}
+	}
+	return source.Diagnostics{{
+		Severity: source.Warning, Msg: "the inventory has no hosts, and localhost is none of \"all\"", Hint: "name one with -i: a file, a folder, or hosts with a comma",
+	}}
 }
 
 // unknownTags are tags asked for that no task has. Where includes may bring more, that is

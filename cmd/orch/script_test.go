@@ -63,7 +63,7 @@ var (
 
 // exits CODE COMMAND… runs a command that must end with CODE, and leaves what it printed
 // in the files out and err. What differs from run to run stands there as $WORK,
-// $SSHD, $PORT, $CHANGED, SHA256:… and "in …".
+// $SSHD, $SSHUSER, $PORT, $CHANGED, SHA256:… and "in …".
 func exits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE COMMAND…")
@@ -82,6 +82,9 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 			if v := ts.Getenv(name); v != "" {
 				text = strings.ReplaceAll(text, v, "$"+name)
 			}
+		}
+		if user := ts.Getenv("SSHUSER"); user != "" { // a short word, so only where it logs in
+			text = strings.ReplaceAll(text, "ssh "+user+"@", "ssh $SSHUSER@")
 		}
 		text = fingerprint.ReplaceAllString(took.ReplaceAllString(text, " in …"), "SHA256:…")
 		ts.Check(os.WriteFile(ts.MkAbs(to), []byte(text), 0o600))
