@@ -334,14 +334,28 @@ func (u *Unarchive) unpack(ctx context.Context, t modules.Target, at string, a *
 	return nil
 }
 
-// attributes makes the steps that give the unpacked files owner, group and mode.
+// attributes makes the steps that give owner, group and mode to the unpacked files and to
+// the topmost folders of those below one, which need not be in the archive themselves
+// (ansible-core 2.18: top_folders).
 func (u *Unarchive) attributes(ctx context.Context, v modules.View, files []string) ([]step, error) {
-	var steps []step
 	if u.Owner+u.Group+string(u.Mode) == "" {
 		return nil, nil
 	}
+	names := slices.Clone(files)
 	for _, name := range files {
-		more, err := u.attrSteps(ctx, v, path.Join(u.Dest, name))
+		if top, _, below := strings.Cut(name, "/"); below {
+			names = append(names, top)
+		}
+	}
+	var steps []step
+	done := map[string]bool{}
+	for _, name := range names {
+		path := path.Join(u.Dest, name)
+		if done[path] {
+			continue
+		}
+		done[path] = true
+		more, err := u.attrSteps(ctx, v, path)
 		if err != nil {
 			return nil, err
 		}
