@@ -79,7 +79,7 @@ func Expand(pattern string) ([]string, error) {
 	inner := pattern[open+1 : open+size]
 	parts := strings.Split(inner, ":")
 	if len(parts) < 2 || len(parts) > 3 {
-		return nil, fmt.Errorf("host range must be begin:end or begin:end:step, not %q", inner)
+		return nil, rangeErrorf("host range must be begin:end or begin:end:step, not %q", inner)
 	}
 	step := 1
 	if len(parts) == 3 {
@@ -109,13 +109,22 @@ func Expand(pattern string) ([]string, error) {
 	return names, nil
 }
 
+// A rangeError is a mistake after which advanced_host_list takes the text for a name
+// (ansible-core 2.18: AnsibleError; what Python itself refuses fails the source).
+type rangeError struct{ msg string }
+
+// Error implements error.
+func (e *rangeError) Error() string { return e.msg }
+
+func rangeErrorf(format string, args ...any) error { return &rangeError{fmt.Sprintf(format, args...)} }
+
 // sequence lists first to last: numbers (zero-padded when first is), or letters.
 func sequence(first, last string, step int) ([]string, error) {
 	if first == "" {
 		first = "0"
 	}
 	if last == "" {
-		return nil, fmt.Errorf("host range must specify end value")
+		return nil, rangeErrorf("host range must specify end value")
 	}
 	var items []string
 	a, errA := strconv.Atoi(first)
@@ -125,7 +134,7 @@ func sequence(first, last string, step int) ([]string, error) {
 		width := 0
 		if len(first) > 1 && first[0] == '0' {
 			if width = len(first); len(last) != width {
-				return nil, fmt.Errorf("host range must specify equal-length begin and end formats, not %q and %q", first, last)
+				return nil, rangeErrorf("host range must specify equal-length begin and end formats, not %q and %q", first, last)
 			}
 		}
 		if a > b {
@@ -141,7 +150,7 @@ func sequence(first, last string, step int) ([]string, error) {
 		const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 		i, j := strings.Index(letters, first), strings.Index(letters, last)
 		if i > j {
-			return nil, fmt.Errorf("host range must have begin <= end, not %s:%s", first, last)
+			return nil, rangeErrorf("host range must have begin <= end, not %s:%s", first, last)
 		}
 		for n := i; n <= j; n += step {
 			items = append(items, letters[n:n+1])

@@ -41,6 +41,10 @@ type Options struct {
 	Evaluator Evaluator
 }
 
+// RuleUnparsed is the rule of a host range that is kept as a name. Ansible tells of it
+// with -vvv only.
+const RuleUnparsed = "host-range"
+
 // invalidName matches characters that cannot be in a variable's name.
 var invalidName = regexp.MustCompile(`[^A-Za-z0-9_]|^[0-9]`)
 
@@ -126,7 +130,13 @@ func (l *loader) list(src string, advanced bool) {
 		names := []string{name}
 		switch {
 		case err == nil && advanced:
-			names, err = Expand(name)
+			if names, err = Expand(name); errors.As(err, new(*rangeError)) {
+				l.diags = append(l.diags, source.Diagnostic{
+					Severity: source.Warning, Rule: RuleUnparsed, Pos: source.Pos{File: src},
+					Msg: fmt.Sprintf("Unable to parse address from hostname, leaving unchanged: %v", err),
+				})
+				names, port, err = []string{item}, 0, nil
+			}
 		case err == nil && strings.ContainsRune(name, '['):
 			// ansible-core 2.18: host_list takes what it cannot read for a name.
 			names, port = []string{item}, 0

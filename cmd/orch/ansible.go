@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"orch/inventory"
 	"orch/playbook"
 	"orch/playbook/report"
 	"orch/playbook/run"
@@ -212,6 +213,9 @@ func (p *persona) text(diags source.Diagnostics) string {
 			"JSON: Expecting value: line 1 column 1 (char 0)\n\n" +
 			"Syntax Error while loading YAML.\n  " + strings.TrimPrefix(msg, "syntax error: ")
 	}
+	if filepath.Base(d.Pos.File) == adhocFile { // ansible-core 2.18: an ad-hoc task has no place
+		return msg
+	}
 	return msg + report.Excerpt(d.Pos, p.lines)
 }
 
@@ -237,6 +241,10 @@ func ansibleCode(code int) int {
 
 // warn says a warning in Ansible's form.
 func (p *persona) warn(d source.Diagnostic) {
+	if d.Rule == inventory.RuleUnparsed {
+		p.display.Verbose(3, d.Msg)
+		return
+	}
 	if d.Rule == "group-name" {
 		done := "but not replaced"
 		if strings.HasSuffix(d.Msg, "_") {
@@ -328,16 +336,13 @@ func (p *persona) say() *report.Display {
 
 // header says with -v which settings are read.
 func (p *persona) header(s *settings.Settings) {
-	if s.Int("DEFAULT_VERBOSITY") < 1 {
-		return
-	}
 	if s.File == "" {
-		p.display.Verbose("No config file found; using defaults")
+		p.display.Verbose(1, "No config file found; using defaults")
 		return
 	}
 	path := s.File
 	if abs, err := filepath.Abs(path); err == nil {
 		path = abs
 	}
-	p.display.Verbose("Using " + path + " as config file")
+	p.display.Verbose(1, "Using "+path+" as config file")
 }

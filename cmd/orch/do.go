@@ -66,8 +66,11 @@ func (f *doFlags) do(cmd *cobra.Command, pattern string) error {
 		return fmt.Errorf("find the working folder: %w", err)
 	}
 	f.adhoc = &adhoc{flags: f, pattern: pattern}
-	return f.runPlaybooks(cmd, []string{filepath.Join(dir, "command line")})
+	return f.runPlaybooks(cmd, []string{filepath.Join(dir, adhocFile)})
 }
+
+// adhocFile is the name of the playbook an ad-hoc command makes.
+const adhocFile = "command line"
 
 // An adhoc is the one task of an ad-hoc command.
 type adhoc struct {

@@ -147,8 +147,8 @@ func (e *Env) Overlay(change func(o *Options)) (*Env, error) {
 	return &d, nil
 }
 
-// BuiltinFilter returns one of Jinja2's own filters, nil when there is none of that name.
-func BuiltinFilter(name string) *Filter { return builtinFilters()[name] }
+// BuiltinFilters returns Jinja2's own filters by their names; the map is the caller's.
+func BuiltinFilters() map[string]*Filter { return builtinFilters() }
 
 // HasFilter says whether there is a filter of that name.
 func (e *Env) HasFilter(name string) bool { return e.filters[name] != nil }

@@ -67,8 +67,11 @@ func (d *Display) once(level, code, text string) {
 	d.out.printf("%s\n", d.o.paint(code, text))
 }
 
-// Verbose prints what -v asks for, on stdout unless verbose_to_stderr is set.
-func (d *Display) Verbose(text string) {
+// Verbose prints what that many -v ask for, on stdout unless verbose_to_stderr is set.
+func (d *Display) Verbose(level int, text string) {
+	if d.o.Verbosity < level {
+		return
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.log.add(levelInfo, text)

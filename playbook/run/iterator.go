@@ -121,7 +121,7 @@ func (h *host) advance(p *place) *task {
 			continue
 		}
 		// A role that has run is not run again; its handlers are.
-		if !p.flushing && t.roleRun != nil && !t.roleRun.duplicates && t.roleRun.completed[h.name] {
+		if !p.flushing && t.roleRun != nil && !roleOf(t.src).AllowDuplicates && t.roleRun.completed[h.name] {
 			continue
 		}
 		return t

@@ -14,6 +14,7 @@ import (
 
 	"orch/modules"
 	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 	"orch/playbook/template"
 	"orch/playbook/vars"
 )
@@ -176,22 +177,36 @@ func (w *work) includeVars(o *outcome, scope *vars.Scope) error {
 	} else {
 		err = r.readFile()
 	}
+	o.noLog = o.noLog || r.sealed // what was encrypted is not shown
 	if err != nil {
-		return err
+		if r.dir != "" && errors.As(err, new(source.Diagnostics)) {
+			return err
+		}
+		// ansible-core 2.18: such a failure is told as "message", not as msg.
+		w.fail(o, scope, err)
+		r.vars = value.NewDict(0)
 	}
 	result := r.vars
 	if r.name != "" {
 		result = value.NewDict(1)
 		result.SetStr(r.name, r.vars)
 	}
-	o.noLog = o.noLog || r.sealed // what was encrypted is not shown
-	o.facts = &facts{dict: result, included: true}
-	d := value.NewDict(4)
+	if err == nil && r.behaviour != "" {
+		if result, err = r.combine(result); err != nil {
+			return err
+		}
+	}
+	d := value.NewDict(5)
 	d.SetStr("ansible_facts", result)
 	d.SetStr("ansible_included_var_files", value.FromGo(r.files))
 	d.SetStr("changed", value.Bool(false))
-	d.SetStr("failed", value.Bool(false))
-	o.status, o.dict, o.value = OK, d, d
+	d.SetStr("failed", value.Bool(err != nil))
+	o.dict, o.value = d, d
+	if err != nil {
+		d.SetStr("message", value.S(err.Error()))
+		return nil
+	}
+	o.status, o.facts = OK, &facts{dict: result, included: true}
 	return nil
 }
 
@@ -201,7 +216,7 @@ type varsReader struct {
 	scope            *vars.Scope
 	file, dir, name  string
 	depth            int
-	merge            bool
+	behaviour        string // hash_behaviour, where it is not the run's
 	matching         *regexp.Regexp
 	ignore           []*regexp.Regexp
 	extensions       []string
@@ -218,7 +233,7 @@ var (
 )
 
 func (w *work) newVarsReader(args *value.Dict, scope *vars.Scope) (*varsReader, error) {
-	r := &varsReader{w: w, scope: scope, extensions: []string{"yaml", "yml", "json"}, merge: w.b.run.cfg.HashMerge, vars: value.NewDict(0)}
+	r := &varsReader{w: w, scope: scope, extensions: []string{"yaml", "yml", "json"}, vars: value.NewDict(0)}
 	var dirs, files []string
 	for k, v := range args.All() {
 		name := value.String(k)
@@ -236,9 +251,6 @@ func (w *work) newVarsReader(args *value.Dict, scope *vars.Scope) (*varsReader, 
 	}
 	if len(dirs) > 0 && len(files) > 0 {
 		return nil, errors.New("You are mixing file only and dir only arguments, these are incompatible")
-	}
-	if r.dir == "" && r.file == "" {
-		return nil, errors.New("either a file or a dir is needed")
 	}
 	return r, nil
 }
@@ -278,7 +290,9 @@ func (r *varsReader) set(name string, v value.Value) error {
 	case "hash_behaviour":
 		switch s := value.String(v); s {
 		case "merge", "replace":
-			r.merge = s == "merge"
+			if (s == "merge") != r.w.b.run.cfg.HashMerge {
+				r.behaviour = s
+			}
 		case "None":
 		default:
 			err = &keywordError{r.w.t.at(name), fmt.Sprintf("hash_behaviour %q: one of replace, merge", s)}
@@ -287,8 +301,45 @@ func (r *varsReader) set(name string, v value.Value) error {
 	return err
 }
 
+// combine puts what was read together with the host's variables of the same names. As in
+// ansible-core 2.18 both must be dictionaries.
+func (r *varsReader) combine(read *value.Dict) (*value.Dict, error) {
+	out := value.NewDict(read.Len())
+	for k, v := range read.All() {
+		old, ok, err := r.scope.Raw(value.String(k))
+		if err != nil {
+			return nil, err
+		}
+		if !ok {
+			old = value.None{}
+		}
+		low, isLow := old.(*value.Dict)
+		high, isHigh := v.(*value.Dict)
+		switch {
+		case !isLow || !isHigh:
+			return nil, fmt.Errorf("failed to combine variables, expected dicts but got a '%s' and a '%s': \n%s\n%s",
+				old.Type(), v.Type(), value.String(old), value.String(v))
+		case r.behaviour == "merge":
+			v = vars.Merge(low, high)
+		default:
+			v = merge(low, high)
+		}
+		_ = out.Set(k, v) // a key of a dict
+	}
+	return out, nil
+}
+
 func (r *varsReader) readFile() error {
+	const hint = "on the Ansible Controller.\nIf you are using a module and expect the file to exist on the remote, see the remote_src option"
+	if r.file == "" {
+		r.w.b.run.warn(r.w.t.src.Pos, `Invalid request to find a file that matches a "null" value`)
+		return errors.New("Could not find file " + hint)
+	}
 	path, err := r.scope.Site().Find("vars", r.file)
+	var missing *template.NotFoundError
+	if errors.As(err, &missing) {
+		return fmt.Errorf("Could not find or access '%s'\nSearched in:\n\t%s %s", r.file, strings.Join(missing.Searched, "\n\t"), hint)
+	}
 	if err != nil {
 		return err
 	}
@@ -297,6 +348,9 @@ func (r *varsReader) readFile() error {
 
 // load reads a file; checked ones must have a known extension.
 func (r *varsReader) load(path string, checked bool) error {
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
 	if !r.validExt(path) && checked && r.dir != "" {
 		return fmt.Errorf("%s does not have a valid extension: %s", path, strings.Join(r.extensions, ", "))
 	}
@@ -304,19 +358,15 @@ func (r *varsReader) load(path string, checked bool) error {
 		return errors.New("include_vars is not possible here: there are no files")
 	}
 	dicts, sealed, err := r.w.b.run.cfg.Files.Read(path)
-	if err != nil {
+	if err != nil && !errors.As(err, new(*vars.ShapeError)) {
 		return err
 	}
-	if len(dicts) > 1 {
+	if err != nil || len(dicts) > 1 {
 		return fmt.Errorf("%s must be stored as a dictionary/hash", path)
 	}
 	r.sealed = r.sealed || sealed
 	r.files = append(r.files, path)
 	for _, d := range dicts {
-		if r.merge {
-			r.vars = vars.Merge(r.vars, d)
-			continue
-		}
 		r.vars = merge(r.vars, d)
 	}
 	return nil
@@ -337,6 +387,10 @@ func (r *varsReader) readDir() error {
 		}
 		root = found
 	}
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return err
+	}
 	info, err := os.Stat(root)
 	if errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("%s directory does not exist", root)
@@ -350,12 +404,16 @@ func (r *varsReader) readDir() error {
 func (r *varsReader) findDir(name string) (string, error) {
 	for _, dir := range r.scope.Site().SearchPath {
 		for _, path := range []string{filepath.Join(dir, "vars", name), filepath.Join(dir, name)} {
-			if info, err := os.Stat(path); err == nil && info.IsDir() {
+			if _, err := os.Stat(path); err == nil {
 				return path, nil
 			}
 		}
 	}
-	return "", fmt.Errorf("%s directory does not exist", name)
+	path := filepath.Join(filepath.Dir(r.w.t.src.Pos.File), name)
+	if role := roleOf(r.w.t.src); role != nil {
+		path = filepath.Join(role.Path, "vars", name)
+	}
+	return filepath.Abs(path)
 }
 
 func (r *varsReader) walk(root, dir string, depth int) error {

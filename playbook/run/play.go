@@ -372,7 +372,7 @@ func (p *play) roleRun(role *playbook.Role) *roleRun {
 	}
 	r := p.roles[role.Key]
 	if r == nil {
-		r = &roleRun{duplicates: role.AllowDuplicates, ran: map[string]bool{}, completed: map[string]bool{}}
+		r = &roleRun{ran: map[string]bool{}, completed: map[string]bool{}}
 		p.roles[role.Key] = r
 	}
 	p.roleUses[role] = r

@@ -50,9 +50,8 @@ type task struct {
 // A roleRun is a role as a play counts it: uses with equal parameters are one
 // (ansible-core 2.18: Role.__eq__).
 type roleRun struct {
-	duplicates bool
-	ran        map[string]bool // a task of it was run, by host
-	completed  map[string]bool
+	ran       map[string]bool // a task of it was run, by host
+	completed map[string]bool
 }
 
 // Names of the modules that the executor is.

@@ -96,6 +96,7 @@ func (m Mode) single(v value.Value) (value.Value, error) {
 	case value.Unknown, omit:
 		return v, nil
 	case value.Str:
+		x.Vaulted = false
 		if x.Text {
 			return x, nil
 		}

@@ -223,7 +223,7 @@ func openSealed(v value.Sealed, s Scope) (value.Value, error) {
 	if err != nil {
 		return nil, &Error{Pos: posOf(v.From), Msg: err.Error(), Err: err}
 	}
-	return value.S(string(text)), nil
+	return value.Str{S: string(text), Vaulted: true}, nil
 }
 
 func posOf(o *value.Origin) source.Pos {

@@ -41,7 +41,7 @@ type overlay struct {
 func (e *Engine) environment() error {
 	e.base = jinja.Options{
 		Chainable: true,
-		Filters:   map[string]*jinja.Filter{},
+		Filters:   jinja.BuiltinFilters(),
 		Tests:     map[string]*jinja.Test{},
 		Globals:   e.globals(),
 		Loader:    fileLoader{},
@@ -67,12 +67,34 @@ func (e *Engine) environment() error {
 	for _, more := range []map[string]value.Value{sprig.Globals(), e.opt.Globals} {
 		maps.Copy(e.base.Globals, more)
 	}
+	for name, f := range e.base.Filters {
+		e.base.Filters[name] = unrolled(f)
+	}
 	e.keepText()
 	if e.opt.Mode == Strict {
 		f := strictTypeDebug(e.base.Filters["type_debug"])
 		e.base.Filters["type_debug"], e.base.Filters["ansible.builtin.type_debug"] = f, f
 	}
 	return nil
+}
+
+// unrolled makes a list of what a filter returns to be iterated, so that nobody needs
+// |list (ansible-core 2.18: _unroll_iterator).
+func unrolled(f *jinja.Filter) *jinja.Filter {
+	out := *f
+	out.Do = func(c *jinja.Call, in value.Value, b jinja.Bound) (value.Value, error) {
+		v, err := f.Do(c, in, b)
+		if err != nil {
+			return v, err
+		}
+		switch v.(type) {
+		case *value.Iterator, *value.DictView, *value.Range:
+			items, err := value.Items(v)
+			return value.NewList(items...), err
+		}
+		return v, nil
+	}
+	return &out
 }
 
 // pluginName is what ansible-core 2.18 takes for the name of a plugin.
@@ -98,9 +120,6 @@ func (e *Engine) keepText() {
 	}
 	for _, name := range names {
 		f := e.base.Filters[name]
-		if f == nil {
-			f = jinja.BuiltinFilter(name)
-		}
 		if f == nil {
 			continue
 		}

@@ -283,7 +283,9 @@ func (f *factSet) names(injected bool, add func(string)) {
 		add("ansible_local")
 		return
 	}
-	for name := range f.index.injected {
-		add(name)
+	for _, name := range f.index.names {
+		if _, ok := f.index.injected[name]; ok {
+			add(name)
+		}
 	}
 }

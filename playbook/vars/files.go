@@ -82,6 +82,17 @@ func (f *Files) Load(path string) ([]*value.Dict, error) {
 	return r.vars, r.err
 }
 
+// A ShapeError says that a file holds something else than variables.
+type ShapeError struct {
+	Path string
+	Type string // what it holds, as Python names it
+}
+
+// Error implements error.
+func (e *ShapeError) Error() string {
+	return fmt.Sprintf("%s: variable files must contain either a dictionary of variables, or a list of dictionaries, not %s", e.Path, e.Type)
+}
+
 // Read is Load for a file that a run may have changed since, and says whether the file
 // was encrypted.
 func (f *Files) Read(path string) (vars []*value.Dict, sealed bool, err error) {
@@ -136,7 +147,7 @@ func (f *Files) parse(path string, text []byte) ([]*value.Dict, error) {
 	for _, item := range items {
 		d, ok := item.(*value.Dict)
 		if !ok {
-			return nil, fmt.Errorf("%s: variable files must contain either a dictionary of variables, or a list of dictionaries, not %s", path, item.Type())
+			return nil, &ShapeError{Path: path, Type: item.Type()}
 		}
 		out = append(out, d)
 	}

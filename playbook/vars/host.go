@@ -137,8 +137,8 @@ func (s *HostState) Registered(name string) (value.Value, bool) {
 	return e.val, ok
 }
 
-// Dump returns the variables set by set_fact and register, in no order: what a journal
-// keeps for resuming.
+// Dump returns the variables set by set_fact and register in the order in which they were
+// first set: what a journal keeps for resuming.
 func (s *HostState) Dump() (set, included *value.Dict) {
 	n := s.cur.Load()
 	return n.set.dict(), n.included.dict()
@@ -150,6 +150,7 @@ type overlay struct {
 	base   map[string]entry
 	mask   uint64
 	recent []named
+	order  []string // every name once, as first set
 }
 
 type named struct {
@@ -160,10 +161,14 @@ type named struct {
 const recentMax = 32
 
 func (o overlay) with(name string, e entry) overlay {
-	o.mask |= keyOf(name).bit
+	k := keyOf(name)
+	// Older snapshots hold shorter slices of the same arrays; only the newest one is ever
+	// extended, under the state's lock.
+	if _, known := o.get(k); !known {
+		o.order = append(o.order, name)
+	}
+	o.mask |= k.bit
 	if len(o.recent) < recentMax {
-		// Older snapshots hold a shorter slice of the same array; only the newest one is
-		// ever extended, under the state's lock.
 		if o.recent == nil {
 			o.recent = make([]named, 0, 4)
 		}
@@ -178,7 +183,7 @@ func (o overlay) with(name string, e entry) overlay {
 		base[n.name] = n.entry
 	}
 	base[name] = e
-	return overlay{base: base, mask: o.mask}
+	return overlay{base: base, mask: o.mask, order: o.order}
 }
 
 func (o overlay) get(k key) (entry, bool) {
@@ -195,16 +200,13 @@ func (o overlay) get(k key) (entry, bool) {
 }
 
 func (o overlay) names(add func(string)) {
-	for name := range o.base {
+	for _, name := range o.order {
 		add(name)
-	}
-	for _, n := range o.recent {
-		add(n.name)
 	}
 }
 
 func (o overlay) dict() *value.Dict {
-	d := value.NewDict(len(o.base) + len(o.recent))
+	d := value.NewDict(len(o.order))
 	o.names(func(name string) {
 		e, _ := o.get(keyOf(name))
 		d.SetStr(name, e.val)

@@ -36,10 +36,11 @@ type layer struct {
 	source string // what people call it: a file, a role, "group web"
 	mask   uint64 // the bits of all its names
 	vars   map[string]entry
+	order  []string // the names as they were written
 }
 
 func newLayer(level Level, source string, vars *value.Dict) *layer {
-	l := &layer{level: level, source: source, vars: make(map[string]entry, vars.Len())}
+	l := &layer{level: level, source: source, vars: make(map[string]entry, vars.Len()), order: make([]string, 0, vars.Len())}
 	for k, v := range vars.All() {
 		name, ok := k.(value.Str)
 		if !ok { // a variable whose name is no string can only be reached through `vars`
@@ -50,6 +51,7 @@ func newLayer(level Level, source string, vars *value.Dict) *layer {
 			pos = originOf(v)
 		}
 		l.vars[name.S] = entry{val: v, pos: pos, static: isStatic(v)}
+		l.order = append(l.order, name.S)
 		l.mask |= keyOf(name.S).bit
 	}
 	return l
@@ -63,11 +65,21 @@ func (l *layer) get(k key) (entry, bool) {
 	return e, ok
 }
 
+func (l *layer) eachName(add func(string)) {
+	if l != nil {
+		for _, name := range l.order {
+			add(name)
+		}
+	}
+}
+
 // A stack is layers of neighbouring levels under one index, for what many tasks share
 // and would otherwise walk one by one: the roles of a play.
 type stack struct {
 	mask uint64
 	vars map[string][]hit // lowest first
+	// layers are those it was made of, lowest first.
+	layers []*layer
 }
 
 // A hit is one layer that sets a name.
@@ -78,7 +90,7 @@ type hit struct {
 }
 
 func newStack(layers []*layer) *stack {
-	s := &stack{vars: map[string][]hit{}}
+	s := &stack{vars: map[string][]hit{}, layers: layers}
 	for _, l := range layers {
 		s.mask |= l.mask
 		for name, e := range l.vars {
@@ -93,6 +105,14 @@ func (s *stack) get(k key) []hit {
 		return nil
 	}
 	return s.vars[k.name]
+}
+
+func (s *stack) eachName(add func(string)) {
+	if s != nil {
+		for _, l := range s.layers {
+			l.eachName(add)
+		}
+	}
 }
 
 // isStatic says whether templating v yields v itself.

@@ -193,9 +193,6 @@ func (s *Scope) magicNames(add func(string)) {
 			}
 		}
 	}
-	if s.host != nil {
-		add("ansible_facts")
-	}
 }
 
 // hostLayers are the layers the inventory and the files beside it and the playbook give

@@ -361,63 +361,78 @@ func (s *Scope) hostLayers() (*hostLayers, error) {
 	return s.layers, nil
 }
 
-// Names implements template.Scope.
+// Names implements template.Scope: the names in the order in which Ansible's levels, the
+// lowest first, set them.
 func (s *Scope) Names() []string {
 	seen := map[string]bool{}
-	add := func(name string) { seen[name] = true }
-	s.eachName(add)
-	names := make([]string, 0, len(seen))
-	for name := range seen {
-		names = append(names, name)
-	}
-	slices.Sort(names)
+	var names []string
+	s.eachName(func(name string) {
+		if !seen[name] {
+			seen[name] = true
+			names = append(names, name)
+		}
+	})
 	return names
 }
 
 func (s *Scope) eachName(add func(string)) {
+	layers := func(list ...*layer) { // highest first
+		for _, l := range slices.Backward(list) {
+			l.eachName(add)
+		}
+	}
+	task, role := s.task, (*roleLayers)(nil)
+	if task == nil {
+		task = &Task{}
+	}
+	if role = task.role; role == nil {
+		role = &roleLayers{}
+	}
+	roles := &playRoles{}
+	if s.play != nil {
+		roles = s.play.roles.Load()
+	}
+	roles.defaults.eachName(add)
+	role.defaults.eachName(add)
+	s.hostNames(add)
+	if s.play != nil {
+		layers(s.play.prompts.Load(), s.play.vars)
+		if files, err := s.play.varsFiles(s); err == nil {
+			layers(files...)
+		}
+	}
+	roles.vars.eachName(add)
+	role.vars.eachName(add)
+	layers(task.own...)
+	if s.host != nil {
+		s.state.included.names(add)
+		s.state.set.names(add)
+	}
+	role.params.eachName(add)
+	layers(task.includes...)
+	layers(s.run.extra)
+	s.magicNames(add)
 	for _, t := range s.top {
 		add(t.Name)
 	}
-	s.magicNames(add)
-	layers := []*layer{s.run.extra}
-	var stacks []*stack
-	if s.task != nil {
-		layers = append(append(layers, s.task.includes...), s.task.own...)
-		if r := s.task.role; r != nil {
-			stacks = append(stacks, r.params, r.vars, r.defaults)
+}
+
+// hostNames are the names of the inventory and the facts.
+func (s *Scope) hostNames(add func(string)) {
+	if s.host == nil {
+		return
+	}
+	if l, err := s.hostLayers(); err == nil {
+		for _, layer := range slices.Backward(l.inventory) {
+			layer.eachName(add)
+		}
+		l.magicNames(add)
+		for _, layer := range slices.Backward(l.files) {
+			layer.eachName(add)
 		}
 	}
-	if s.play != nil {
-		layers = append(layers, s.play.prompts.Load(), s.play.vars)
-		if files, err := s.play.varsFiles(s); err == nil {
-			layers = append(layers, files...)
-		}
-		roles := s.play.roles.Load()
-		stacks = append(stacks, roles.vars, roles.defaults)
-	}
-	if s.host != nil {
-		if l, err := s.hostLayers(); err == nil {
-			layers = append(append(layers, l.files...), l.inventory...)
-			l.magicNames(add)
-		}
-		s.state.set.names(add)
-		s.state.included.names(add)
-		s.state.facts.names(!s.run.opt.NoInjectFacts, add)
-	}
-	for _, l := range layers {
-		if l != nil {
-			for name := range l.vars {
-				add(name)
-			}
-		}
-	}
-	for _, st := range stacks {
-		if st != nil {
-			for name := range st.vars {
-				add(name)
-			}
-		}
-	}
+	add("ansible_facts")
+	s.state.facts.names(!s.run.opt.NoInjectFacts, add)
 }
 
 // Site implements template.Scope.

@@ -54,6 +54,9 @@ type Str struct {
 	// (Ansible's to_json and its like, which would otherwise be read as a literal). The
 	// language gives it no meaning; like From it is handed on by a bare reference only.
 	Text bool
+	// Vaulted marks the text of an encrypted string (Sealed) until it is worked with. The
+	// language gives it no meaning either.
+	Vaulted bool
 }
 
 // Markup is text that needs no HTML escaping (markupsafe.Markup): a str whose operations

@@ -241,6 +241,9 @@ func lenientBool(v value.Value) (result, ok bool) {
 }
 
 func vaultEncrypted(c *call) (bool, error) {
+	if s, ok := c.in.(value.Str); ok {
+		return s.Vaulted, nil
+	}
 	_, ok := c.in.(value.Sealed)
 	return ok, nil
 }

@@ -189,6 +189,9 @@ func pathJoin(c *call) (value.Value, error) {
 	if s, ok := asStr(c.in); ok {
 		return value.S(s), nil
 	}
+	if !isSequence(c.in) {
+		return nil, typeErr("|path_join expects string or sequence, got %s instead.", typeName(c.in))
+	}
 	parts, err := pathList(c)
 	if err != nil {
 		return nil, err
@@ -201,7 +204,7 @@ func pathJoin(c *call) (value.Value, error) {
 
 func pathList(c *call) ([]string, error) {
 	if !isSequence(c.in) {
-		return nil, typeErr("|%s expects a sequence, got %s instead", c.Name, typeName(c.in))
+		return nil, typeErr("|%s expects sequence, got %s instead.", c.Name, typeName(c.in))
 	}
 	items, err := value.Items(c.in)
 	if err != nil {

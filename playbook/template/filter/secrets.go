@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"slices"
 	"strings"
 
 	"github.com/go-crypt/x/bcrypt"
@@ -66,6 +67,19 @@ func randomSalt(n int) string {
 	return string(b)
 }
 
+// passlibHashes are the other algorithms of passlib 1.7. ansible-core 2.18 deprecates
+// them, and has another message for them than for names nobody knows.
+var passlibHashes = strings.Fields(`apr_md5_crypt argon2 atlassian_pbkdf2_sha1 bcrypt_sha256 bigcrypt bsd_nthash
+	bsdi_crypt cisco_asa cisco_pix cisco_type7 crypt16 cta_pbkdf2_sha1 des_crypt django_argon2 django_bcrypt
+	django_bcrypt_sha256 django_des_crypt django_disabled django_pbkdf2_sha1 django_pbkdf2_sha256
+	django_salted_md5 django_salted_sha1 dlitz_pbkdf2_sha1 fshp grub_pbkdf2_sha512 hex_md4 hex_md5 hex_sha1
+	hex_sha256 hex_sha512 htdigest ldap_bcrypt ldap_bsdi_crypt ldap_des_crypt ldap_hex_md5 ldap_hex_sha1 ldap_md5
+	ldap_md5_crypt ldap_pbkdf2_sha1 ldap_pbkdf2_sha256 ldap_pbkdf2_sha512 ldap_plaintext ldap_salted_md5
+	ldap_salted_sha1 ldap_salted_sha256 ldap_salted_sha512 ldap_sha1 ldap_sha1_crypt ldap_sha256_crypt
+	ldap_sha512_crypt lmhash msdcc msdcc2 mssql2000 mssql2005 mysql323 mysql41 nthash oracle10 oracle11
+	pbkdf2_sha1 pbkdf2_sha256 pbkdf2_sha512 phpass plaintext postgres_md5 roundup_plaintext scram scrypt
+	sha1_crypt sun_md5_crypt unix_disabled unix_fallback`)
+
 func passwordHash(c *call) (value.Value, error) {
 	password, err := c.inputText()
 	if err != nil {
@@ -77,8 +91,10 @@ func passwordHash(c *call) (value.Value, error) {
 	}
 	algorithm, ok := crypters[name]
 	if !ok {
-		return nil, fmt.Errorf("%s is not in the list of supported algorithms, orch does not support it: %s",
-			value.String(c.args[0]), "sha512, sha256, blowfish, md5")
+		if name := value.String(c.args[0]); slices.Contains(passlibHashes, name) {
+			return nil, fmt.Errorf("%s is not in the list of supported passlib algorithms: md5, blowfish, sha256, sha512", name)
+		}
+		return nil, fmt.Errorf("passlib does not support '%s' algorithm", value.String(c.args[0]))
 	}
 	salt, err := algorithm.salt(c)
 	if err != nil {
