@@ -63,6 +63,7 @@ func (e Entry) Run(ctx context.Context, module, view, target any, o Options) (Re
 func Run[V, T any](ctx context.Context, m Module[V, T], v V, t T, o Options) (Result, error) {
 	plan, err := m.Plan(ctx, v)
 	var res Result
+	res.Warnings = plan.Warnings
 	if err := failure(err, &res); err != nil {
 		return res, err
 	}
@@ -73,7 +74,7 @@ func Run[V, T any](ctx context.Context, m Module[V, T], v V, t T, o Options) (Re
 	acts := 0
 	for _, step := range plan.Steps {
 		sr := StepResult{Title: step.Title, Effect: step.Effect, Always: step.Always}
-		if o.Diff {
+		if o.Diff || step.Diff != nil && step.Diff.Dict {
 			sr.Diff = step.Diff
 		}
 		switch {

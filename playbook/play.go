@@ -236,6 +236,9 @@ func (sc *scope) anyValue(n *source.Node) value.Value {
 // RulePlaceless marks mistakes whose place Ansible does not name.
 const RulePlaceless = "placeless"
 
+// RuleVault marks a file that cannot be decrypted.
+const RuleVault = "vault"
+
 // hosts reads the pattern of a play.
 func (sc *scope) hosts(n *source.Node) {
 	switch {
@@ -368,7 +371,9 @@ func (ld *load) decrypt(path string, pos source.Pos) (plaintext, bool) {
 	ld.c.Files.Hide(path)
 	fail := func(why string) (plaintext, bool) {
 		var ds source.Diagnostics
-		ds.Errorf(pos, "decrypt %q: %s", path, why).Hint = "give the password with --vault-password-file or --ask-vault-pass"
+		d := ds.Errorf(pos, "decrypt %q: %s", path, why)
+		d.Rule = RuleVault
+		d.Hint = "give the password with --vault-password-file or --ask-vault-pass"
 		return plaintext{diags: ds}, true
 	}
 	if ld.c.OpenVault == nil {

@@ -185,6 +185,9 @@ func (p *persona) finish(cmd *cobra.Command, err error) int {
 		return own.code
 	case errors.As(err, &exit) && (exit.quiet || exit.err == nil):
 		return ansibleCode(exit.code)
+	case errors.As(err, &diags) && diags.Only(source.Error)[0].Rule == playbook.RuleVault:
+		p.display.Error(vaultText(diags.Only(source.Error)[0]))
+		return ansibleError
 	case errors.As(err, &diags):
 		p.display.Error(p.text(diags))
 		return ansibleParserError
@@ -217,6 +220,18 @@ func (p *persona) text(diags source.Diagnostics) string {
 		return msg
 	}
 	return msg + report.Excerpt(d.Pos, p.lines)
+}
+
+// vaultText words what kept a file from being decrypted.
+func vaultText(d source.Diagnostic) string {
+	msg := d.Msg
+	if _, why, ok := strings.Cut(msg, "\": "); ok && why != "" {
+		msg = strings.ToUpper(why[:1]) + why[1:]
+	}
+	if path, err := filepath.Abs(d.Pos.File); err == nil && strings.HasPrefix(msg, "Decryption failed") {
+		msg += " on " + path
+	}
+	return msg
 }
 
 // ansibleWords are the words Ansible has for what orch says in its own.

@@ -131,7 +131,7 @@ func (f *projectFlags) open(ctx context.Context, fs *pflag.FlagSet, stderr io.Wr
 
 // openVault makes the keyring. Passwords are read when the first text is opened.
 func (p *project) openVault(sources []vault.Source) {
-	p.vault = vault.NewKeyring(func() ([]vault.Secret, error) { return vault.LoadAll(sources, p.term.asker()) })
+	p.vault = vault.NewKeyring(func() ([]vault.Secret, error) { return vault.LoadAll(sources, passwords(p.term, p.as)) })
 	p.vault.Match = p.settings.Bool("DEFAULT_VAULT_ID_MATCH")
 	p.vault.Opened = func(plain []byte) { p.redactor.Add(secretWords(plain)...) }
 }
@@ -320,6 +320,10 @@ func (p *project) varsRun(o vars.Options) *vars.Run {
 	o.Inventory, o.Templater, o.Files, o.ExtraVars = p.inv, p.engine, p.files, p.extra
 	o.Site.OpenVault = p.open
 	o.Site.Setting = s.Value
+	o.Site.PluginSetting = func(kind, plugin, name string) (template.PluginOption, bool) {
+		opt, v, origin, ok := s.Plugin(kind, plugin, name)
+		return template.PluginOption{Value: v, Origin: origin, Vars: opt.Vars, Typed: opt.Typed}, ok
+	}
 	o.Site.Secret = func(text string) { p.redactor.Add(text) }
 	o.Site.Warn = func(msg string) { p.warn(source.Diagnostic{Msg: msg}) }
 	o.Site.Hosts = func(pattern string) ([]string, error) {

@@ -52,6 +52,35 @@ func (t *terminal) asker() func(prompt string) (string, error) {
 	return t.secret
 }
 
+// pipedSecret is what Python's getpass does without a terminal: it reads a line of
+// standard input and says that it may be seen.
+func pipedSecret(prompt string) (string, error) {
+	fmt.Fprint(os.Stderr, "Warning: Password input may be echoed.\n", prompt)
+	var line []byte
+	for one := make([]byte, 1); ; { // what follows the line is left for others
+		n, err := os.Stdin.Read(one)
+		switch {
+		case n == 1 && one[0] == '\n', err == io.EOF && len(line) > 0:
+			return strings.TrimSuffix(string(line), "\r"), nil
+		case n == 1:
+			line = append(line, one[0])
+		case err == io.EOF:
+			return "", errNoTerminal
+		case err != nil:
+			return "", fmt.Errorf("read standard input: %w", err)
+		}
+	}
+}
+
+// passwords asks for passwords; nil where there is nobody to ask. Ansible's programs ask
+// standard input then.
+func passwords(t *terminal, as *persona) func(prompt string) (string, error) {
+	if t == nil && as != nil {
+		return pipedSecret
+	}
+	return t.asker()
+}
+
 // Ask implements control.Prompter. A cancelled context leaves the reader behind until
 // the next line is typed.
 func (t *terminal) Ask(ctx context.Context, prompt string, echo bool) (string, error) {

@@ -76,7 +76,7 @@ func (j *vaultJob) open(cmd *cobra.Command) error {
 		sources = []vault.Source{{ID: vault.DefaultID, Prompt: true}}
 	}
 	j.ring = vault.NewKeyring(func() ([]vault.Secret, error) {
-		secrets, err := vault.LoadAll(sources, j.term.asker())
+		secrets, err := vault.LoadAll(sources, passwords(j.term, j.as))
 		if err != nil {
 			return nil, inputError(fmt.Errorf("%w\nhint: give a password file with --vault-password-file", err))
 		}

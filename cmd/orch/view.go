@@ -148,6 +148,7 @@ func (o viewOptions) ansible() report.AnsibleOptions {
 		NoDeprecations: !s.Bool("DEPRECATION_WARNINGS"), NoSystemWarnings: !s.Bool("SYSTEM_WARNINGS"),
 		VerboseToStderr: s.Bool("VERBOSE_TO_STDERR"), Display: o.display, Log: o.log, Lines: o.lines,
 	}
+	a.YAML = s.Str("callback_result_format") == "yaml"
 	if s.Set("callback_format_pretty") {
 		pretty := s.Bool("callback_format_pretty")
 		a.Pretty = &pretty

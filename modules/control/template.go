@@ -7,6 +7,8 @@ import (
 	"path"
 	"strings"
 
+	"golang.org/x/text/encoding/charmap"
+
 	"orch/modules"
 	"orch/modules/host"
 	"orch/playbook/jinja/value"
@@ -113,7 +115,8 @@ func (t *Template) Plan(ctx context.Context, v View) (plan, error) {
 	return hand(v, "ansible.builtin.copy", c), nil
 }
 
-// encode writes text in one of the encodings that need no tables.
+// encode writes text in one of Python's encodings: those of Unicode, and those of one
+// byte a character.
 func encode(text, encoding string) ([]byte, error) {
 	var limit rune
 	switch strings.ReplaceAll(strings.ToLower(encoding), "_", "-") {
@@ -130,7 +133,11 @@ func encode(text, encoding string) ([]byte, error) {
 		}
 		return out, nil
 	default:
-		return nil, fmt.Errorf("output_encoding %q is not supported: use utf-8, ascii, latin-1 or utf-16", encoding)
+		table := byteEncoding(encoding)
+		if table == nil {
+			return nil, fmt.Errorf("output_encoding %q is not supported: use utf-8, utf-16, ascii, latin-1, or another of one byte a character, such as windows-1252", encoding)
+		}
+		return encodeBytes(text, encoding, table)
 	}
 	out := make([]byte, 0, len(text))
 	for i, r := range text {
@@ -138,6 +145,33 @@ func encode(text, encoding string) ([]byte, error) {
 			return nil, fmt.Errorf("'%s' codec can't encode character %q in position %d", encoding, r, i)
 		}
 		out = append(out, byte(r))
+	}
+	return out, nil
+}
+
+// byteEncoding finds an encoding of one byte a character by a name of Python's: cp1252,
+// windows-1252, iso-8859-15, koi8_r; nil if there is none.
+func byteEncoding(name string) *charmap.Charmap {
+	plain := strings.NewReplacer("-", "", "_", "", " ", "", "ibmcodepage", "cp", "windows", "cp")
+	name = plain.Replace(strings.ToLower(name))
+	for _, e := range charmap.All {
+		if c, ok := e.(*charmap.Charmap); ok && plain.Replace(strings.ToLower(c.String())) == name {
+			return c
+		}
+	}
+	return nil
+}
+
+func encodeBytes(text, encoding string, table *charmap.Charmap) ([]byte, error) {
+	out := make([]byte, 0, len(text))
+	at := 0
+	for _, r := range text {
+		b, ok := table.EncodeRune(r)
+		if !ok {
+			return nil, fmt.Errorf("'%s' codec can't encode character %q in position %d", encoding, r, at)
+		}
+		out = append(out, b)
+		at++
 	}
 	return out, nil
 }

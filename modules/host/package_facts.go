@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"strings"
 
@@ -89,6 +90,7 @@ func (p *PackageFacts) Plan(ctx context.Context, v modules.View) (plan, error) {
 	out := &PackageFactsOut{}
 	out.Facts.Packages = map[string][]PackageFact{}
 	found := false
+	var warnings []string
 	for _, want := range p.Manager {
 		known := want == "auto"
 		for _, l := range listers() {
@@ -100,7 +102,14 @@ func (p *PackageFacts) Plan(ctx context.Context, v modules.View) (plan, error) {
 				continue
 			}
 			o, err := v.Query(ctx, l.argv...)
-			if errors.Is(err, fs.ErrNotExist) || err == nil && o.RC != 0 {
+			switch {
+			case errors.Is(err, fs.ErrNotExist):
+				if want == l.name {
+					warnings = append(warnings, fmt.Sprintf("Requested package manager %s was not usable by this module: Unable to find required '%s'", want, l.argv[0]))
+				}
+				continue
+			case err == nil && o.RC != 0:
+				warnings = append(warnings, fmt.Sprintf("Failed to retrieve packages with %s: Unable to list packages rc=%d : %s", l.name, o.RC, o.Stderr))
 				continue
 			}
 			if err != nil {
@@ -118,7 +127,7 @@ func (p *PackageFacts) Plan(ctx context.Context, v modules.View) (plan, error) {
 		}
 	}
 	if !found {
-		return plan{}, modules.Failf("Could not detect a supported package manager from the following list: %s, or the required Python library is not installed. Check warnings for details.", p.Manager)
+		return plan{Warnings: warnings}, modules.Failf("Could not detect a supported package manager from the following list: %s, or the required Python library is not installed. Check warnings for details.", p.Manager)
 	}
-	return plan{Out: out}, nil
+	return plan{Out: out, Warnings: warnings}, nil
 }

@@ -290,7 +290,14 @@ func (s *scan) local() facts {
 		}
 		p := path.Join(s.set.FactPath, name)
 		fi, err := stat(s.ctx, s.v, p)
-		if err != nil || fi == nil || fi.Mode.IsDir() {
+		if err == nil && fi == nil {
+			err = fmt.Errorf("[Errno 2] No such file or directory: '%s'", p)
+		}
+		if err != nil {
+			out[base] = fmt.Sprintf("Could not stat fact (%s): %s", p, err)
+			continue
+		}
+		if fi.Mode.IsDir() {
 			continue
 		}
 		text := s.read(p)
@@ -334,10 +341,29 @@ func factText(text, p string) any {
 			if !ok || cur == nil {
 				return fmt.Sprintf("error loading facts as JSON or ini - please check content: %s", p)
 			}
-			cur[strings.ToLower(strings.TrimSpace(k))] = strings.TrimSpace(v)
+			v = strings.TrimSpace(v)
+			if badInterpolation(v) {
+				return fmt.Sprintf("error loading facts as ini - please check content: %s ('%%' must be followed by '%%' or '(', found: '%s')", p, v[strings.IndexByte(v, '%'):])
+			}
+			cur[strings.ToLower(strings.TrimSpace(k))] = v
 		}
 	}
 	return sections
+}
+
+// badInterpolation says whether Python's ConfigParser could not read a value for a lone
+// percent sign.
+func badInterpolation(v string) bool {
+	v = strings.ReplaceAll(v, "%%", "")
+	for {
+		i := strings.IndexByte(v, '%')
+		if i < 0 {
+			return false
+		}
+		if v = v[i+1:]; !strings.HasPrefix(v, "(") {
+			return true
+		}
+	}
 }
 
 // merge puts b's facts into a.

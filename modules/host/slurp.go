@@ -3,6 +3,8 @@ package host
 import (
 	"context"
 	"encoding/base64"
+	"errors"
+	"io/fs"
 
 	"orch/modules"
 )
@@ -26,14 +28,22 @@ func (s *Slurp) Plan(ctx context.Context, v modules.View) (plan, error) {
 	if err := expand(ctx, v, &s.Src); err != nil {
 		return plan{}, err
 	}
-	fi, err := stat(ctx, v, s.Src)
+	fi, err := v.Stat(ctx, s.Src)
 	switch {
-	case err != nil:
-		return plan{}, err
-	case fi == nil:
+	case errors.Is(err, fs.ErrPermission):
+		return plan{}, modules.Failf("file is not readable: %s", s.Src)
+	case errors.Is(err, fs.ErrNotExist):
 		f := modules.Failf("file not found: %s", s.Src)
 		return plan{Steps: []step{failing("read "+s.Src, f)}, Out: &SlurpOut{Source: s.Src, Encoding: "base64"}}, nil
+	case err != nil:
+		if f := fileFailure(err); f != err {
+			return plan{}, modules.Failf("unable to slurp file: %s", err)
+		}
+		return plan{}, err
 	case fi.Mode.IsDir():
+		if _, err := v.ReadDir(ctx, s.Src); errors.Is(err, fs.ErrPermission) {
+			return plan{}, modules.Failf("file is not readable: %s", s.Src)
+		}
 		return plan{}, modules.Failf("source is a directory and must be a file: %s", s.Src)
 	}
 	data, err := v.ReadFile(ctx, s.Src)

@@ -88,7 +88,7 @@ func adhoc(out, errs io.Writer, o AnsibleOptions, line func(*ansible, run.TaskSt
 			a.warnings(ev.Result)
 			if d := a.o.Diff; d && ev.Result.Status == run.Changed {
 				for _, d := range ev.Result.Diffs {
-					a.display(a.o.diffText(d), "")
+					a.display(a.o.diffText(a.yamlDiff(d)), "")
 				}
 			}
 			text, code := line(a, a.tasks[ev.ID], ev.Host, ev.Result)
@@ -148,6 +148,7 @@ func (a *ansible) indented(t run.TaskStart, r run.Result) string {
 
 // Tree writes the last result of each host to a file of its name in dir, as JSON.
 func Tree(dir string, o AnsibleOptions) run.Sink {
+	o.YAML = false
 	a := newAnsible(io.Discard, io.Discard, o)
 	return func(ev run.Event) {
 		switch ev := ev.(type) {

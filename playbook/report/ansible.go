@@ -25,6 +25,7 @@ type AnsibleOptions struct {
 	ShowArgs        bool // display_args_to_stdout
 	NoDeprecations  bool // deprecation_warnings = false
 	Pretty          *bool
+	YAML            bool // callback_result_format = yaml
 	// NoSystemWarnings and VerboseToStderr concern what only Ansible itself has to say:
 	// warnings about its installation, and its -v messages beside those of the callback.
 	NoSystemWarnings, VerboseToStderr bool
@@ -410,7 +411,7 @@ func (a *ansible) diffs(t run.TaskStart, r run.Result) {
 	}
 	var b strings.Builder
 	for _, d := range r.Diffs {
-		b.WriteString(a.o.diffText(d))
+		b.WriteString(a.o.diffText(a.yamlDiff(d)))
 	}
 	if b.Len() > 0 {
 		a.need(t)
@@ -457,6 +458,9 @@ func (a *ansible) dump(t run.TaskStart, r run.Result) string {
 		d = debugResult(d)
 	} else if a.o.Verbosity > 2 && r.Args != nil && r.Status != run.Unreachable && r.Cause.Msg == "" {
 		d.SetStr("invocation", value.D("module_args", r.Args))
+	}
+	if a.o.YAML && !a.oneLine {
+		return a.yaml(d)
 	}
 	indent := ""
 	if always(t, r) && !loop || a.o.Verbosity > 2 || a.o.Pretty != nil && *a.o.Pretty {

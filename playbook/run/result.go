@@ -22,8 +22,9 @@ func (*partial) Type() string { return "dict" }
 
 // Attr implements value.Object.
 func (p *partial) Attr(name string) (value.Value, bool, error) {
-	if v, ok := p.GetStr(name); ok {
-		return v, true, nil
+	v, ok := p.GetStr(name)
+	if ok || name == "skipped" { // whether it was skipped is known
+		return v, ok, nil
 	}
 	return value.Unknown{Of: name + " of " + p.of}, true, nil
 }
@@ -92,8 +93,17 @@ func (w *work) build(o *outcome, res modules.Result, opt modules.Options) error 
 	}
 	lines(d, "stdout")
 	lines(d, "stderr")
-	if opt.Diff {
+	// ansible-core 2.18: file registers its diff whether or not it is shown.
+	if opt.Diff || w.t.is("ansible.builtin.file") {
 		diffs(d, res.Steps, w.t.is("ansible.builtin.copy", "ansible.builtin.template", "ansible.builtin.lineinfile"))
+	}
+	if _, ok := d.GetStr("diff"); !ok && res.Failure == nil && w.t.is("ansible.builtin.file") {
+		unchangedDiff(d)
+	}
+	if !opt.Diff {
+		for i := range res.Steps {
+			res.Steps[i].Diff = nil
+		}
 	}
 	o.warnings = append(o.warnings, res.Warnings...)
 	if len(o.warnings) > 0 {
@@ -229,8 +239,8 @@ func diffs(d *value.Dict, steps []modules.StepResult, several bool) {
 		if s.Diff.Prepared != "" {
 			add("prepared", s.Diff.Prepared)
 		} else {
-			one.SetStr("before", value.S(s.Diff.Before))
-			one.SetStr("after", value.S(s.Diff.After))
+			one.SetStr("before", diffSide(s.Diff, s.Diff.Before))
+			one.SetStr("after", diffSide(s.Diff, s.Diff.After))
 		}
 		list = append(list, one)
 	}
@@ -240,6 +250,29 @@ func diffs(d *value.Dict, steps []modules.StepResult, several bool) {
 	case list != nil:
 		d.SetStr("diff", value.NewList(list...))
 	}
+}
+
+// unchangedDiff is the diff of a file that is as it should be; one that is rightly absent
+// has none.
+func unchangedDiff(d *value.Dict) {
+	path, ok := d.GetStr("path")
+	if !ok {
+		path, ok = d.GetStr("dest")
+	}
+	if state, _ := d.GetStr("state"); !ok || state != nil && value.String(state) == "absent" {
+		return
+	}
+	d.SetStr("diff", value.D("before", value.D("path", path), "after", value.D("path", path)))
+}
+
+// diffSide is one side of a diff as register stores it.
+func diffSide(d *modules.Diff, text string) value.Value {
+	if d.Dict {
+		if v, err := value.FromJSON([]byte(text)); err == nil {
+			return v
+		}
+	}
+	return value.S(text)
 }
 
 const censored = "the output has been hidden due to the fact that 'no_log: true' was specified for this result"

@@ -91,7 +91,7 @@ func TestWrongAndUnsupportedValuesAreNamed(t *testing.T) {
 gathering = sometimes
 forks = many
 callback_plugins = ./cb
-callback_result_format = yaml
+callback_result_format = toml
 nonsense
 cow_selection = tux
 `, map[string]string{"ANSIBLE_BECOME": "perhaps"}, nil)
@@ -102,7 +102,7 @@ cow_selection = tux
 		`DEFAULT_GATHERING: unknown value "sometimes", one of implicit, explicit, smart`,
 		`DEFAULT_FORKS wants a whole number, not "many"`,
 		`DEFAULT_CALLBACK_PLUGIN_PATH (`,
-		`callback_result_format (`,
+		`callback_result_format: unknown value "toml", one of json, yaml`,
 		`DEFAULT_BECOME wants a boolean, not "perhaps"`,
 	} {
 		if !strings.Contains(all, want) {

@@ -8,7 +8,7 @@ var table = []Setting{
 	{"ANSIBLE_HOME", []string{"ANSIBLE_HOME"}, []string{"defaults.home"}, Path, "~/.ansible", Used, nil},
 	{"ANSIBLE_CONNECTION_PATH", []string{"ANSIBLE_CONNECTION_PATH"}, []string{"persistent_connection.ansible_connection_path"}, Path, "", Missing, nil},
 	{"ANSIBLE_COW_SELECTION", []string{"ANSIBLE_COW_SELECTION"}, []string{"defaults.cow_selection"}, Str, "", Moot, nil},
-	{"ANSIBLE_COW_ACCEPTLIST", []string{"ANSIBLE_COW_ACCEPTLIST"}, []string{"defaults.cowsay_enabled_stencils"}, List, "", Moot, nil},
+	{"ANSIBLE_COW_ACCEPTLIST", []string{"ANSIBLE_COW_ACCEPTLIST"}, []string{"defaults.cowsay_enabled_stencils"}, List, "bud-frogs,bunny,cheese,daemon,default,dragon,elephant-in-snake,elephant,eyes,hellokitty,kitty,luke-koala,meow,milk,moofasa,moose,ren,sheep,small,stegosaurus,stimpy,supermilker,three-eyes,turkey,turtle,tux,udder,vader-koala,vader,www", Moot, nil},
 	{"ANSIBLE_FORCE_COLOR", []string{"ANSIBLE_FORCE_COLOR"}, []string{"defaults.force_color"}, Bool, "false", Used, nil},
 	{"ANSIBLE_NOCOLOR", []string{"ANSIBLE_NOCOLOR", "NO_COLOR"}, []string{"defaults.nocolor"}, Bool, "false", Used, nil},
 	{"ANSIBLE_NOCOWS", []string{"ANSIBLE_NOCOWS"}, []string{"defaults.nocows"}, Bool, "", Moot, nil},
@@ -229,7 +229,7 @@ var table = []Setting{
 	{"show_per_host_start", []string{"ANSIBLE_SHOW_PER_HOST_START"}, []string{"defaults.show_per_host_start"}, Bool, "false", Used, nil},
 	{"check_mode_markers", []string{"ANSIBLE_CHECK_MODE_MARKERS"}, []string{"defaults.check_mode_markers"}, Bool, "false", Used, nil},
 	{"show_task_path_on_failure", []string{"ANSIBLE_SHOW_TASK_PATH_ON_FAILURE"}, []string{"defaults.show_task_path_on_failure"}, Bool, "false", Used, nil},
-	{"callback_result_format", []string{"ANSIBLE_CALLBACK_RESULT_FORMAT"}, []string{"defaults.callback_result_format"}, Str, "json", Missing, nil},
+	{"callback_result_format", []string{"ANSIBLE_CALLBACK_RESULT_FORMAT"}, []string{"defaults.callback_result_format"}, Str, "json", Used, []string{"json", "yaml"}},
 	{"callback_format_pretty", []string{"ANSIBLE_CALLBACK_FORMAT_PRETTY"}, []string{"defaults.callback_format_pretty"}, Bool, "", Used, nil},
 	{"inventory_cache", []string{"ANSIBLE_INVENTORY_CACHE"}, []string{"inventory.cache"}, Bool, "false", Missing, nil},
 }

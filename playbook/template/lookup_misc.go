@@ -139,6 +139,22 @@ func runHostnames(c *LookupCall) ([]value.Value, error) {
 	return out, nil
 }
 
+// pluginOption is an option of a plugin as the host's variables or the settings have it.
+func (c *LookupCall) pluginOption(kind, plugin, name string) (value.Value, string, bool, error) {
+	opt, ok := c.Site().PluginSetting(kind, plugin, name)
+	v, origin := opt.Value, opt.Origin
+	for _, variable := range opt.Vars {
+		got, set, err := c.scope.Lookup(variable)
+		if err != nil {
+			return nil, "", false, err
+		}
+		if set {
+			v, origin = opt.Typed(got), "var: "+variable
+		}
+	}
+	return v, origin, ok, nil
+}
+
 func runConfig(c *LookupCall) ([]value.Value, error) {
 	kind, plugin := c.Text("plugin_type"), c.Text("plugin_name")
 	if (kind == "") != (plugin == "") {
@@ -156,7 +172,10 @@ func runConfig(c *LookupCall) ([]value.Value, error) {
 		found := false
 		switch {
 		case plugin != "" && site.PluginSetting != nil:
-			v, origin, found = site.PluginSetting(kind, plugin, name.S)
+			var err error
+			if v, origin, found, err = c.pluginOption(kind, plugin, name.S); err != nil {
+				return nil, err
+			}
 		case plugin == "" && site.Setting != nil:
 			if v, found = site.Setting(name.S); found && site.SettingOrigin != nil {
 				origin = site.SettingOrigin(name.S)

@@ -258,9 +258,13 @@ func TestConfigAndHosts(t *testing.T) {
 	b.site.Warn = func(msg string) { warned = append(warned, msg) }
 	b.site.Setting = func(name string) (value.Value, bool) { return value.Int(5), name == "DEFAULT_FORKS" }
 	b.site.SettingOrigin = func(string) string { return "default" }
-	b.site.PluginSetting = func(kind, plugin, name string) (value.Value, string, bool) {
-		return value.S(kind + plugin + name), "env", name == "remote_user"
+	b.site.PluginSetting = func(kind, plugin, name string) (template.PluginOption, bool) {
+		return template.PluginOption{
+			Value: value.S(kind + plugin + name), Origin: "env", Vars: []string{"missing", name + "_n"},
+			Typed: func(v value.Value) value.Value { return v },
+		}, strings.HasPrefix(name, "remote_user")
 	}
+	b.want("{{ q('config', 'remote_user', plugin_type='connection', plugin_name='ssh', show_origin=true) }}", "list [('connectionsshremote_user', 'env')]")
 	b.want("{{ lookup('config', 'DEFAULT_FORKS') }}", "str '5'")
 	b.want("{{ q('config', 'DEFAULT_FORKS', show_origin=true) }}", "list [(5, 'default')]")
 	b.want("{{ lookup('config', 'remote_user', plugin_type='connection', plugin_name='ssh') }}", "str 'connectionsshremote_user'")

@@ -43,13 +43,21 @@ type Site struct {
 	Setting       func(name string) (value.Value, bool)
 	SettingOrigin func(name string) string
 	// PluginSetting is an option of a connection, become or other plugin.
-	PluginSetting func(kind, plugin, name string) (v value.Value, origin string, ok bool)
+	PluginSetting func(kind, plugin, name string) (PluginOption, bool)
 	// Secret hears of values that are to be masked: generated passwords.
 	Secret func(text string)
 	// Check is set in check mode.
 	Check bool
 	// Warn reports a remark once.
 	Warn func(msg string)
+}
+
+// A PluginOption is an option of a plugin of Ansible's.
+type PluginOption struct {
+	Value  value.Value // where no variable sets it
+	Origin string      // of Value
+	Vars   []string    // the last of them that is set wins
+	Typed  func(value.Value) value.Value
 }
 
 // A Templater turns what authors wrote into values. *Engine implements it; playbook/vars

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 
+	"orch/playbook"
 	"orch/playbook/jinja/value"
 	"orch/playbook/source"
 	"orch/playbook/template"
@@ -122,6 +123,7 @@ func (f *Files) parse(path string, text []byte) ([]*value.Dict, error) {
 		if text, err = f.Open(text); err != nil {
 			return nil, source.Diagnostics{{
 				Pos: source.Pos{File: path, Line: 1, Col: 1}, Msg: fmt.Sprintf("decrypt %q: %v", path, err),
+				Rule: playbook.RuleVault,
 				Hint: "give the password with --vault-password-file or --ask-vault-pass",
 			}}
 		}

@@ -44,6 +44,8 @@ type Options struct {
 	Start, End bool
 	// Break ends lines: "\n" unless set.
 	Break string
+	// Scalar, if set, gives each string the text and the style it is written in.
+	Scalar func(text string) (string, byte)
 	// Represent, if set, replaces what has no form of its own; false means it has none.
 	Represent func(v value.Value) (value.Value, bool)
 }
@@ -101,7 +103,12 @@ func (r *representer) scalar(text string) *node {
 }
 
 func (r *representer) str(text string) *node {
+	style := r.o.Style
+	if r.o.Scalar != nil {
+		text, style = r.o.Scalar(text)
+	}
 	n := r.scalar(text)
+	n.style = style
 	n.plain, n.quoted = !resolvesOtherwise(text), true
 	return n
 }
