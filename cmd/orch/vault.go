@@ -82,6 +82,7 @@ func (j *vaultJob) open(cmd *cobra.Command) error {
 		}
 		return secrets, nil
 	})
+	j.ring.Match = j.settings.Bool("DEFAULT_VAULT_ID_MATCH")
 	return nil
 }
 

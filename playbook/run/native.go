@@ -184,6 +184,7 @@ func (w *work) includeVars(o *outcome, scope *vars.Scope) error {
 		}
 		// ansible-core 2.18: such a failure is told as "message", not as msg.
 		w.fail(o, scope, err)
+		o.res.Msg = err.Error()
 		r.vars = value.NewDict(0)
 	}
 	result := r.vars
