@@ -57,21 +57,28 @@ func sitePart(e env) error {
 		if t.first, err = t.measure(e); err != nil {
 			return err
 		}
+		progress("first run, %s: %s", t.name, ms(t.first.wall))
 	}
 	rounds := 3
 	if n, err := strconv.Atoi(os.Getenv("BENCH_ROUNDS")); err == nil && n > 0 {
 		rounds = n
 	}
-	for range rounds {
+	for i := range rounds {
 		for _, t := range tools {
 			s, err := t.measure(e)
 			if err != nil {
 				return err
 			}
+			progress("turn %d of %d, %s: %s", i+1, rounds, t.name, ms(s.wall))
 			t.again = append(t.again, s)
 		}
 	}
 	return siteTable(tools, len(specs), rounds)
+}
+
+// progress says how far it is: the peers take minutes.
+func progress(format string, args ...any) {
+	fmt.Fprintf(os.Stderr, "site: "+format+"\n", args...)
 }
 
 const (
