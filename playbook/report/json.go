@@ -100,6 +100,7 @@ type jsonCounts struct {
 	Rescued     int `json:"rescued"`
 	Ignored     int `json:"ignored"`
 	Maybe       int `json:"maybe"`
+	Made        int `json:"made,omitempty"`
 }
 
 // JSON prints an event a line. Arguments of modules are there from -vvv on.

@@ -154,13 +154,14 @@ func (p *plain) done(id int, host, label string, r run.Result, loop bool) {
 		if label != "" {
 			who += " (" + label + ")"
 		}
-		word, code := p.status(r)
-		p.printf("  %s %s%s\n", p.word(word, code), who, p.summary(r, debug))
+		word, code := status(r, t.Check)
+		p.printf("  %s %s%s\n", p.word(word, code), who, summary(r, debug, t.Check))
 		p.details(r, debug)
 	})
 }
 
-func (p *plain) status(r run.Result) (word, code string) {
+// status is a word for a result; check says that the task was only planned.
+func status(r run.Result, check bool) (word, code string) {
 	switch {
 	case r.Status == run.Failed && (r.Ignored || r.Rescued):
 		return "failed", yellow
@@ -172,7 +173,7 @@ func (p *plain) status(r run.Result) (word, code string) {
 		return "unknown", cyan
 	case r.Maybe:
 		return "may change", cyan
-	case r.Status == run.Changed && p.check:
+	case r.Status == run.Changed && check:
 		return "would", yellow
 	case r.Status == run.Changed:
 		return "changed", yellow
@@ -183,7 +184,7 @@ func (p *plain) status(r run.Result) (word, code string) {
 }
 
 // summary is what follows the host on its line.
-func (p *plain) summary(r run.Result, debug bool) string {
+func summary(r run.Result, debug, check bool) string {
 	switch {
 	case r.Status == run.Failed || r.Status == run.Unreachable:
 		text := ": " + first(r.Msg)
@@ -202,9 +203,9 @@ func (p *plain) summary(r run.Result, debug bool) string {
 	var titles []string
 	for _, s := range r.Steps {
 		switch {
-		case s.Changed && r.Status == run.Changed, p.check && s.Effect == modules.Change:
+		case s.Changed && r.Status == run.Changed, check && s.Effect == modules.Change:
 			titles = append(titles, s.Title)
-		case p.check && s.Effect == modules.Maybe:
+		case check && s.Effect == modules.Maybe:
 			titles = append(titles, s.Title+"?")
 		}
 	}
@@ -359,6 +360,7 @@ func (p *plain) recap(ev run.RunDone) {
 		p.printf("\n")
 		all.Changed += c.Changed
 		all.Maybe += c.Maybe
+		all.Made += c.Made
 		all.OK += c.OK
 	}
 	for _, h := range ev.Hosts {
@@ -384,18 +386,21 @@ func (p *plain) verdict(ev run.RunDone, all run.Counts) string {
 		words = append(words, p.o.paint(red, "interrupted"))
 	}
 	switch {
-	case all.Changed == 0 && all.Maybe == 0 && p.check:
+	case all.Changed == all.Made && all.Maybe == 0 && p.check:
 		words = append(words, "nothing would change")
 	case all.Changed == 0 && len(words) == 0:
 		words = append(words, p.o.paint(green, "nothing changed"))
 	case p.check:
-		change := plural(all.Changed, "change") + " pending"
+		change := plural(all.Changed-all.Made, "change") + " pending"
 		if all.Maybe > 0 {
 			change += fmt.Sprintf(", %d possible", all.Maybe)
 		}
 		words = append(words, p.o.paint(yellow, change))
 	default:
 		words = append(words, p.o.paint(yellow, plural(all.Changed, "change")))
+	}
+	if all.Made > 0 {
+		words = append(words, p.o.paint(yellow, plural(all.Made, "change")+" made by tasks with check_mode: false"))
 	}
 	return strings.Join(words, ", ")
 }

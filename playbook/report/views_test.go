@@ -104,7 +104,7 @@ func everything() []run.Event {
 		run.RunStart{Playbooks: []string{"site.yml"}, Check: true, Time: time.Unix(0, 0)},
 		run.PlaybookStart{Path: "site.yml"},
 		run.PlayStart{Name: "p", Hosts: []string{"h1", "h2"}, Batch: 1, Batches: 2, Pos: pos, Strategy: "linear"},
-		run.TaskStart{ID: 1, Name: "r : t", Role: "r", Module: "ansible.builtin.command", Pos: pos, Tags: []string{"a"}},
+		run.TaskStart{ID: 1, Name: "r : t", Role: "r", Module: "ansible.builtin.command", Pos: pos, Check: true, Tags: []string{"a"}},
 		run.HostStart{ID: 1, Host: "h1", Time: time.Unix(0, 0)},
 		run.HostLine{ID: 1, Host: "h1", Line: "working"},
 		run.Retry{ID: 1, Host: "h1", Attempt: 1, Retries: 3, Result: failed},
@@ -114,7 +114,7 @@ func everything() []run.Event {
 		}},
 		run.TaskDone{ID: 1, Host: "h1", Loop: true, Result: run.Result{Status: run.Changed, Value: value.D("results", value.NewList())}},
 		run.TaskDone{ID: 1, Host: "h2", Result: failed},
-		run.TaskStart{ID: 2, Name: "u", Module: "ansible.builtin.debug", Handler: true, Pos: pos},
+		run.TaskStart{ID: 2, Name: "u", Module: "ansible.builtin.debug", Handler: true, Pos: pos, Check: true},
 		run.TaskDone{ID: 2, Host: "h1", Result: run.Result{
 			Status: run.OK, Unknown: true, Maybe: true, Msg: "known after apply: x",
 			Value: value.D("changed", value.Unknown{Of: "x"}),

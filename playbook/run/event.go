@@ -194,9 +194,10 @@ type Warning struct {
 	Deprecated bool
 }
 
-// Counts are a host's line in the recap.
+// Counts are a host's line in the recap. Made are those of Changed that a check run has
+// made all the same, by tasks with check_mode: false.
 type Counts struct {
-	OK, Changed, Unreachable, Failed, Skipped, Rescued, Ignored, Maybe int
+	OK, Changed, Unreachable, Failed, Skipped, Rescued, Ignored, Maybe, Made int
 }
 
 // PlaybookDone comes between two playbooks: what has become of the hosts so far.

@@ -237,6 +237,7 @@ func (b *batch) start(t *task, first *work) {
 		noLog = true
 	}
 	check, _ := first.flag(scope, "check_mode", t.kw.checkMode, b.run.cfg.Check)
+	t.made = b.run.cfg.Check && !check
 	ev := TaskStart{
 		ID: t.id, Name: t.label(t.name), Module: t.module, Handler: t.src.Handler, Pos: t.src.Pos,
 		NoLog: noLog, Check: check, Implicit: t.implicit,

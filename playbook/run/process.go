@@ -82,7 +82,7 @@ func (b *batch) process(w *work, o *outcome, once bool) {
 		c.OK++
 		c.Ignored++
 		if flagOf(o.dict, "changed") {
-			c.Changed++
+			c.changed(t)
 		}
 	case o.status == Failed:
 		o.rescued = b.failed(w, o, once)
@@ -222,10 +222,18 @@ func (b *batch) succeeded(w *work, o *outcome, once bool) {
 	c := e.tally(h.name, o)
 	c.OK++
 	if o.changed() {
-		c.Changed++
+		c.changed(t)
 	}
 	if o.maybe {
 		c.Maybe++
+	}
+}
+
+// changed counts a change of a task.
+func (c *Counts) changed(t *task) {
+	c.Changed++
+	if t.made {
+		c.Made++
 	}
 }
 

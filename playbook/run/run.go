@@ -164,7 +164,7 @@ const (
 func ExitCode(done RunDone, err error, pendingCounts bool) int {
 	failed, unreachable, pending := len(done.Failed) > 0, len(done.Unreachable) > 0, false
 	for _, c := range done.Recap {
-		pending = pending || c.Changed+c.Maybe > 0
+		pending = pending || c.Changed-c.Made+c.Maybe > 0
 	}
 	var abort *AbortError
 	switch {

@@ -35,6 +35,8 @@ type task struct {
 	named bool // of a handler: name is templated
 	// started is set once its TaskStart has been emitted.
 	started bool
+	// made: the run is a check and the task, by check_mode: false, is none.
+	made bool
 	// throttled is what throttle lets through under a strategy that is not linear.
 	throttled chan struct{}
 
