@@ -423,29 +423,6 @@ func (c *ContainerInfo) Plan(ctx context.Context, v *View) (modules.Plan[*Target
 	return modules.Plan[*Target]{Out: out}, nil
 }
 
-// HostInfo reads what the engine says of itself.
-type HostInfo struct {
-	Engine
-}
-
-// HostInfoOut is what the task registers.
-type HostInfoOut struct {
-	CanTalkToDocker bool           `json:"can_talk_to_docker"`
-	HostInfo        map[string]any `json:"host_info"`
-}
-
-// Validate implements modules.Validator.
-func (h *HostInfo) Validate() error { return h.validate() }
-
-// Plan implements Module.
-func (h *HostInfo) Plan(ctx context.Context, v *View) (modules.Plan[*Target], error) {
-	info, err := v.cli.Info(ctx)
-	if err != nil {
-		return modules.Plan[*Target]{}, explain(err)
-	}
-	return modules.Plan[*Target]{Out: &HostInfoOut{CanTalkToDocker: true, HostInfo: asMap(info)}}, nil
-}
-
 func sortedCopy(list []string) []string {
 	out := slices.Clone(list)
 	slices.Sort(out)

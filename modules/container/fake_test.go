@@ -26,6 +26,7 @@ import (
 	"orch/modules/control"
 	"orch/modules/schema"
 	"orch/playbook/jinja/value"
+	"orch/testdata/lab/labtest"
 )
 
 var update = flag.Bool("update", false, "write what the cases under testdata/cases yield into them")
@@ -55,38 +56,11 @@ func runTask(t *testing.T, w *World, s *dialSite, task string) modules.Result {
 	if err := yaml.Unmarshal([]byte(task), &given); err != nil || len(given) != 1 {
 		t.Fatalf("a task is one module (%v):\n%s", err, task)
 	}
-	for _, spec := range schema.Describe(schema.Table{World: schema.Container, Entries: Modules(), Source: Source}) {
-		args, ok := given[spec.Short()]
-		if !ok {
-			continue
-		}
-		text, err := json.Marshal(args)
-		if err != nil {
-			t.Fatal(err)
-		}
-		v, err := value.FromJSON(text)
-		if err != nil {
-			t.Fatal(err)
-		}
-		m, diags := spec.Decode(v.(*value.Dict), nil)
-		if m == nil || len(diags) > 0 {
-			var b strings.Builder
-			for _, d := range diags {
-				fmt.Fprintln(&b, d.Msg)
-			}
-			return modules.Result{Failure: modules.Failf("%s", strings.TrimSpace(b.String()))}
-		}
-		view, target, err := w.Open(t.Context(), s, m)
-		if err != nil {
-			t.Fatal(err)
-		}
-		res, err := spec.Run(t.Context(), m, view, target, s.o)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return res
+	table := schema.Table{World: schema.Container, Entries: Modules(), Source: Source}
+	for module, args := range given {
+		args, _ := args.(map[string]any)
+		return labtest.Run(t, table, w, s, s.o, module, args)
 	}
-	t.Fatalf("no such module: %v", given)
 	return modules.Result{}
 }
 

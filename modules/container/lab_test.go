@@ -5,18 +5,15 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
-	"net/http"
-	"net/http/httputil"
-	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"orch/modules"
+	"orch/testdata/lab/counting"
+	"orch/testdata/lab/labtest"
 )
 
 const socket = "/var/run/docker.sock"
@@ -28,50 +25,21 @@ type lab struct {
 	name     string // of this test's images, containers …
 	registry string
 	world    *World
+	proxy    *counting.Proxy
 	addr     string // of the proxy
-
-	mu      sync.Mutex
-	changes []string
 }
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	folder := os.Getenv("ORCH_CLUSTER")
-	if folder == "" {
-		t.Skip("ORCH_CLUSTER names no lab that is up: make lab")
-	}
-	addr, err := os.ReadFile(filepath.Join(folder, "registry.addr"))
-	if err != nil {
-		t.Fatal(err)
-	}
+	folder := labtest.Cluster(t)
 	if _, err := os.Stat(socket); err != nil {
 		t.Fatalf("the lab's container engine is not there: %v", err)
 	}
 	l := &lab{
-		t: t, registry: strings.TrimSpace(string(addr)), world: &World{},
-		name: fmt.Sprintf("orch-%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), time.Now().UnixNano()%1e6),
+		t: t, registry: labtest.Registry(t, folder), world: &World{}, name: labtest.Name(t, "orch"), proxy: counting.Socket(socket),
 	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return (&net.Dialer{}).DialContext(ctx, "unix", socket)
-	}
-	proxy := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: "docker"})
-	proxy.Transport = &http.Transport{DialContext: dial}
-	proxy.FlushInterval = -1
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			l.mu.Lock()
-			l.changes = append(l.changes, r.Method+" "+r.URL.Path)
-			l.mu.Unlock()
-		}
-		proxy.ServeHTTP(w, r)
-	})}
-	go func() { _ = server.Serve(listener) }()
-	l.addr = listener.Addr().String()
-	t.Cleanup(func() { l.world.Close(); server.Close() })
+	l.addr = labtest.Serve(t, l.proxy)
+	t.Cleanup(func() { l.world.Close() })
 	t.Cleanup(l.sweep)
 	return l
 }
@@ -100,15 +68,11 @@ func (l *lab) site(o modules.Options) *dialSite {
 func (l *lab) do(task, state string) (modules.Result, map[string]any) {
 	l.t.Helper()
 	task = strings.NewReplacer("NAME", l.name, "REGISTRY", l.registry).Replace(task)
-	l.mu.Lock()
-	l.changes = nil
-	l.mu.Unlock()
+	l.proxy.Take()
 	checked := runTask(l.t, l.world, l.site(modules.Options{Check: true, Diff: true}), task)
-	l.mu.Lock()
-	if len(l.changes) > 0 {
-		l.t.Errorf("a check asked for %q\n%s", l.changes, task)
+	if counts := l.proxy.Take(); len(counts.Writes) > 0 {
+		l.t.Errorf("a check asked for %q\n%s", counts.Writes, task)
 	}
-	l.mu.Unlock()
 	if changes := checked.Changed || checked.Maybe; state == "changed" && !changes || state == "unchanged" && checked.Changed {
 		l.t.Errorf("the check says changed %v, maybe %v, the run must be %s: %+v\n%s", checked.Changed, checked.Maybe, state, checked.Steps, task)
 	}
@@ -134,8 +98,8 @@ func (l *lab) do(task, state string) (modules.Result, map[string]any) {
 func (l *lab) context(dockerfile string, more map[string]string) string {
 	l.t.Helper()
 	dir := l.t.TempDir()
-	if out, err := exec.Command("gcc", "-Os", "-static", "-s", "-o", filepath.Join(dir, "prog"), "testdata/prog/main.c").CombinedOutput(); err != nil {
-		l.t.Fatalf("%v: %s", err, out)
+	if err := labtest.Compile("testdata/prog/main.c", filepath.Join(dir, "prog")); err != nil {
+		l.t.Fatal(err)
 	}
 	more["Dockerfile"] = dockerfile
 	for name, text := range more {
@@ -284,8 +248,12 @@ func TestLabContainer(t *testing.T) {
 	if _, out := l.do(`docker_volume_info: {name: NAME}`, "unchanged"); out["exists"] != false {
 		t.Errorf("info: %v", out)
 	}
-	if _, out := l.do(`docker_host_info: {}`, "unchanged"); out["can_talk_to_docker"] != true {
+	_, out := l.do(`docker_host_info: {images: true, images_filters: {label: test=NAME}, networks: true, disk_usage: true}`, "unchanged")
+	if images, _ := out["images"].([]any); out["can_talk_to_docker"] != true || len(images) != 1 || out["networks"] == nil || out["disk_usage"] == nil || out["volumes"] != nil {
 		t.Errorf("host info: %v", out)
+	}
+	if images, _ := out["images"].([]any); len(images) == 1 && len(images[0].(map[string]any)) != 4 {
+		t.Errorf("an image: %v", images[0])
 	}
 }
 

@@ -60,7 +60,7 @@ func (s *fakeSite) Template(_ context.Context, v value.Value) (value.Value, erro
 	return out, err
 }
 
-func (s *fakeSite) Truth(ctx context.Context, cond value.Value) (value.Value, error) {
+func (s *fakeSite) Truth(ctx context.Context, cond value.Value, _ ...value.Named) (value.Value, error) {
 	return s.Expr(ctx, cond.(value.Str))
 }
 

@@ -28,10 +28,11 @@ type View interface {
 	Var(name string) (value.Value, bool, error)
 	// Facts returns a gathered fact by its name without "ansible_"; nil if not gathered.
 	Fact(name string) value.Value
-	// Template evaluates author's strings in v; Truth evaluates a condition; Expr a bare
-	// expression. Their results may be value.Unknown in check mode.
+	// Template evaluates author's strings in v; Truth evaluates a condition, with more
+	// variables on top of the task's; Expr a bare expression. Their results may be
+	// value.Unknown in check mode.
 	Template(ctx context.Context, v value.Value) (value.Value, error)
-	Truth(ctx context.Context, cond value.Value) (value.Value, error)
+	Truth(ctx context.Context, cond value.Value, with ...value.Named) (value.Value, error)
 	Expr(ctx context.Context, expr value.Str) (value.Value, error)
 	// Render renders a template file for destination dest: Str, or Unknown.
 	Render(ctx context.Context, r Render) (value.Value, error)

@@ -74,7 +74,7 @@ func (k *K8s) planAbsent(ctx context.Context, v *View, objects []*unstructured.U
 
 // deleteStep deletes one object. With continue_on_error its error goes into the result.
 func (k *K8s) deleteStep(v *View, it *item, items []*item, out *K8sOut) modules.Step[*Target] {
-	step := modules.Step[*Target]{Title: "delete " + it.id.String(), Diff: diffOf(it)}
+	step := modules.Step[*Target]{Title: "delete " + it.id.String(), Diff: v.diffOf(it)}
 	if k.ContinueOnError && !v.check {
 		step.Effect = modules.Maybe
 	}

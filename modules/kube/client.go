@@ -222,6 +222,24 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
+// invalidMessage is the server's message, without the whole value that it quotes when a
+// part of a workload is refused: pages of Go's names for what the author wrote in YAML.
+func invalidMessage(s metav1.Status) string {
+	const long = 400
+	if s.Reason != metav1.StatusReasonInvalid || s.Details == nil || len(s.Message) < long {
+		return s.Message
+	}
+	var causes []string
+	for _, c := range s.Details.Causes {
+		text := c.Message
+		if end := strings.LastIndex(text, "}: "); len(text) > long && end >= 0 {
+			text = "Invalid value: " + text[end+len("}: "):]
+		}
+		causes = append(causes, c.Field+": "+text)
+	}
+	return fmt.Sprintf("%s %q is invalid: %s", s.Details.Kind, s.Details.Name, strings.Join(causes, ", "))
+}
+
 // explainAPI says what an error of the API means for whoever wrote the task.
 func explainAPI(err error) error {
 	var status apierrors.APIStatus
@@ -234,7 +252,7 @@ func explainAPI(err error) error {
 		case apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict):
 			return fmt.Errorf("%s\nhint: server_side_apply.force_conflicts takes the fields over", s.Message)
 		}
-		return errors.New(s.Message)
+		return errors.New(invalidMessage(s))
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {

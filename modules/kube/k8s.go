@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"orch/modules"
+	"orch/playbook/jinja/value"
 )
 
 // Waiting are the options of modules that can wait for what they changed.
@@ -74,6 +75,17 @@ type K8s struct {
 	Apply bool
 	// Server-side apply, with field_manager and force_conflicts.
 	ServerSideApply *ServerSideApply
+	// Manager that the fields we write belong to.
+	FieldManager string `orch:"default=orch"`
+	// What happens to fields that another manager owns when the definition is applied: the
+	// first rule that matches a field decides, and where none does the task fails.
+	Conflicts []ConflictRule
+	// Whether an object is deleted and made anew: never, only when the change is refused
+	// because a field is immutable, or always when it differs. The server must have said in
+	// a dry run that it takes the new one; what holds data is never replaced.
+	Replace Replacing `orch:"enum=never|if_immutable|always,default=never"`
+	// Leave the number of replicas to a HorizontalPodAutoscaler of the workload.
+	RespectHPA bool `orch:"name=respect_hpa,default=true"`
 	// Kinds of patch to try when merging: strategic-merge, merge, json.
 	MergeType []string
 	// Have the server check the definition against its schema, in dry runs and writes.
@@ -99,14 +111,19 @@ type K8s struct {
 	DeleteAll bool `orch:"alias=all"`
 	// Fields left out of the result, as paths: metadata.managedFields.
 	HiddenFields []string `orch:"default=metadata.managedFields"`
+	// A condition that makes an object ready, instead of the rules of its kind: an
+	// expression, or a list of them, about the variable object.
+	ReadyWhen value.Value
+	// A condition that makes an object failed: an expression about the variable object.
+	FailedWhenObject value.Value
 	// Lines of a failed container's log that the failure quotes.
 	LogLines int `orch:"default=25"`
 }
 
 // ServerSideApply are the options of server-side apply.
 type ServerSideApply struct {
-	// Manager the fields belong to.
-	FieldManager string `orch:"default=orch"`
+	// Manager the fields belong to; that of the task if not given.
+	FieldManager string
 	// Take fields from other managers.
 	ForceConflicts bool
 }
@@ -159,6 +176,12 @@ func (k *K8s) Validate() error {
 		return fmt.Errorf("parameters are mutually exclusive: merge_type|apply")
 	case k.ServerSideApply != nil && k.Force:
 		return fmt.Errorf("parameters are mutually exclusive: server_side_apply|force")
+	case len(k.Conflicts) > 0 && !k.Apply && k.ServerSideApply == nil:
+		return fmt.Errorf("conflicts goes with apply or server_side_apply")
+	case len(k.Conflicts) > 0 && k.ServerSideApply != nil && k.ServerSideApply.ForceConflicts:
+		return fmt.Errorf("parameters are mutually exclusive: conflicts|server_side_apply.force_conflicts")
+	case k.State == "absent" && k.Replace != "" && k.Replace != ReplaceNever:
+		return fmt.Errorf("replace wants state: present or patched")
 	case k.DeleteAll && k.State != "absent":
 		return fmt.Errorf("delete_all wants state: absent")
 	case k.DeleteAll && (given > 0 || k.Kind == ""):
@@ -193,7 +216,12 @@ type K8sOut struct {
 	Failure *FailureOut `json:"failure,omitempty"`
 	// Error is what went wrong with a single object under continue_on_error.
 	Error *ErrorOut `json:"error,omitempty"`
+
+	warnings []string // of the writes
 }
+
+// Report implements modules.Reporter.
+func (o *K8sOut) Report(res *modules.Result) { res.Warnings = append(res.Warnings, o.warnings...) }
 
 // ItemOut is one of several objects in result.results.
 type ItemOut struct {
@@ -276,7 +304,12 @@ func (it *item) remarks() []string {
 	case it.skipped != "":
 		return []string{fmt.Sprintf("%s is left alone: %s", it.id, it.skipped)}
 	}
-	return nil
+	var list []string
+	for _, note := range it.notes {
+		list = append(list, fmt.Sprintf("%s: %s", it.id, note))
+	}
+	it.notes = nil // each is said once: a write may add to them
+	return list
 }
 
 // steps are one for each object that changes, done together in stages by the first,
@@ -288,15 +321,30 @@ func (k *K8s) steps(v *View, items []*item, w writer, out *K8sOut) []modules.Ste
 		if it.action == Unchanged || it.action == Fail {
 			continue
 		}
-		step := modules.Step[*Target]{Title: string(it.action) + " " + it.id.String(), Diff: diffOf(it)}
+		step := modules.Step[*Target]{Title: string(it.action) + " " + it.id.String(), Diff: v.diffOf(it)}
 		if w.goOn && !v.check {
 			step.Effect = modules.Maybe // the write may fail without failing the task
 		}
-		step.Do = func(context.Context, *Target) (bool, error) { return it.wrote, nil }
+		written := func() {
+			if it.wrote && step.Diff != nil { // the server may have made it more than it was to be
+				*step.Diff = *v.diffOf(it)
+			}
+		}
+		step.Do = func(context.Context, *Target) (bool, error) {
+			written()
+			return it.wrote, nil
+		}
 		if len(steps) == 0 {
 			step.Do = func(ctx context.Context, t *Target) (bool, error) {
 				err := t.execute(ctx, items, w)
 				k.results(out, items)
+				out.warnings = v.cluster.Warnings()
+				for _, it := range items {
+					if it.wrote {
+						out.warnings = append(out.warnings, it.remarks()...)
+					}
+				}
+				written()
 				if err != nil { // what was written before it counts
 					return slices.ContainsFunc(items, func(it *item) bool { return it.wrote }), modules.Failf("%v", err)
 				}
@@ -310,12 +358,14 @@ func (k *K8s) steps(v *View, items []*item, w writer, out *K8sOut) []modules.Ste
 			Title: "wait until " + summary(items) + " ready", Effect: modules.Act,
 			Do: func(ctx context.Context, t *Target) (bool, error) {
 				waited := slices.DeleteFunc(slices.Clone(items), func(it *item) bool { return it.err != nil || it.skipped != "" })
-				report, err := t.wait(ctx, waited, k.wait(k.LogLines))
+				o := k.wait(k.LogLines)
+				o.Judge = k.judgement(ctx, v.site)
+				report, err := t.wait(ctx, waited, o)
 				out.Duration = int(time.Since(start).Seconds())
 				if err != nil {
 					return false, err
 				}
-				k.live(waited, report)
+				live(waited, report)
 				k.results(out, items)
 				if !report.OK() {
 					out.Failure = report.Data()
@@ -329,7 +379,7 @@ func (k *K8s) steps(v *View, items []*item, w writer, out *K8sOut) []modules.Ste
 }
 
 // live puts what the wait saw last into the result.
-func (k *K8s) live(items []*item, r *Report) {
+func live(items []*item, r *Report) {
 	for i, it := range items {
 		if r.Outcomes[i].Live != nil {
 			it.after = r.Outcomes[i].Live
@@ -345,7 +395,7 @@ func summary(items []*item) string {
 }
 
 func (k *K8s) writer() writer {
-	w := writer{method: Merge, manager: "orch", goOn: k.ContinueOnError}
+	w := writer{method: Merge, manager: k.FieldManager, goOn: k.ContinueOnError, rules: k.Conflicts, replace: k.Replace, respect: k.RespectHPA}
 	if o := k.Validate_; o != nil {
 		switch {
 		case o.Strict != nil && !*o.Strict:
@@ -358,10 +408,10 @@ func (k *K8s) writer() writer {
 	}
 	switch {
 	case k.ServerSideApply != nil:
-		w.method, w.manager, w.force = Apply, k.ServerSideApply.FieldManager, k.ServerSideApply.ForceConflicts
+		w.method, w.manager, w.force = Apply, orElse(k.ServerSideApply.FieldManager, k.FieldManager), k.ServerSideApply.ForceConflicts
 	case k.Apply:
 		// The same promise as client-side apply, kept by the server: our fields are ours.
-		w.method, w.force = Apply, true
+		w.method, w.force = Apply, len(k.Conflicts) == 0
 	case k.Force:
 		w.method = Put
 	case k.State == "patched":
@@ -399,6 +449,8 @@ func (k *K8s) results(out *K8sOut, items []*item) {
 // methodOf is kubernetes.core's word for how an object is brought to its definition.
 func (k *K8s) methodOf(it *item) string {
 	switch {
+	case it.action == Replace:
+		return "replace"
 	case k.State == "absent":
 		return "delete"
 	case k.Apply || k.ServerSideApply != nil:
@@ -430,7 +482,11 @@ func shownObject(u *unstructured.Unstructured, hidden []string) map[string]any {
 	return o.Object
 }
 
-func diffOf(it *item) *modules.Diff {
+// diffOf shows what happens to an object, if anybody asks.
+func (v *View) diffOf(it *item) *modules.Diff {
+	if !v.diff {
+		return nil
+	}
 	after := it.after
 	if it.action == Delete {
 		after = nil

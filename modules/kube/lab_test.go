@@ -10,12 +10,10 @@ import (
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -28,6 +26,7 @@ import (
 	"orch/modules/control"
 	"orch/modules/schema"
 	"orch/playbook/jinja/value"
+	"orch/testdata/lab/labtest"
 )
 
 // A lab is a namespace of the real cluster and a world whose requests are counted.
@@ -39,6 +38,7 @@ type lab struct {
 	ca         string // CABUNDLE in args
 	world      *World
 	files      map[string]string // of the playbook
+	truth      func(o *value.Dict) (value.Value, error)
 	admin      *Cluster
 }
 
@@ -75,13 +75,10 @@ func (c *counter) requests() (all, writes []string) {
 
 func newLab(t *testing.T) *lab {
 	t.Helper()
-	folder := os.Getenv("ORCH_CLUSTER")
-	if folder == "" {
-		t.Skip("ORCH_CLUSTER is not set: there is no cluster to test with")
-	}
+	folder := labtest.Cluster(t)
 	l := &lab{
 		counter: &counter{}, t: t, folder: folder, kubeconfig: filepath.Join(folder, "admin.kubeconfig"),
-		ns: fmt.Sprintf("kube-%s-%d", strings.ToLower(strings.ReplaceAll(t.Name(), "/", "-")), time.Now().UnixNano()%1e6),
+		ns: labtest.Name(t, "kube"),
 	}
 	l.world = &World{Dial: func(config *rest.Config) (*Cluster, error) {
 		config = rest.CopyConfig(config)
@@ -116,6 +113,7 @@ type labSite struct {
 	control.Target
 	o     modules.Options
 	files map[string]string
+	truth func(o *value.Dict) (value.Value, error) // of any condition about an object
 }
 
 func (s *labSite) Var(string) (value.Value, bool, error) { return nil, false, nil }
@@ -128,6 +126,10 @@ func (s *labSite) ReadFile(path string, _ bool) ([]byte, error) { return []byte(
 
 func (s *labSite) Render(_ context.Context, r control.Render) (value.Value, error) {
 	return value.S(strings.ReplaceAll(s.files[r.Path], "UNKNOWN", r.Stand)), nil
+}
+
+func (s *labSite) Truth(_ context.Context, _ value.Value, with ...value.Named) (value.Value, error) {
+	return s.truth(with[0].Val.(*value.Dict))
 }
 
 // A did is what became of a task.
@@ -149,37 +151,10 @@ func (l *lab) run(o modules.Options, module, args string) did {
 		l.t.Fatalf("%v in\n%s", err, args)
 	}
 	given["kubeconfig"] = l.kubeconfig
-	text, err := json.Marshal(given)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	v, err := value.FromJSON(text)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	for _, spec := range schema.Describe(schema.Table{World: schema.Cluster, Entries: Modules(), Source: Source}) {
-		if spec.Short() != module {
-			continue
-		}
-		m, diags := spec.Decode(v.(*value.Dict), nil)
-		if m == nil {
-			l.t.Fatalf("%s: %v", module, diags)
-		}
-		site := &labSite{o: o, files: l.files}
-		view, target, err := l.world.Open(l.t.Context(), site, m)
-		if err != nil {
-			l.t.Fatal(err)
-		}
-		res, err := spec.Run(l.t.Context(), m, view, target, o)
-		if err != nil {
-			l.t.Fatalf("%s: %v", module, err)
-		}
-		d := did{Result: res}
-		_ = json.Unmarshal(res.Out, &d.out)
-		return d
-	}
-	l.t.Fatalf("no module %s", module)
-	return did{}
+	table := schema.Table{World: schema.Cluster, Entries: Modules(), Source: Source}
+	d := did{Result: labtest.Run(l.t, table, l.world, &labSite{o: o, files: l.files, truth: l.truth}, o, module, given)}
+	_ = json.Unmarshal(d.Out, &d.out)
+	return d
 }
 
 // do runs a task that must end well, and says whether it changed something.
@@ -228,21 +203,17 @@ var appOnce struct {
 // app is the image of testdata/app, in the cluster's registry.
 func (l *lab) app() string {
 	l.t.Helper()
-	appOnce.Do(func() { appOnce.err = pushApp(l.folder, l.t.TempDir()) })
+	appOnce.Do(func() { appOnce.err = pushApp(labtest.Registry(l.t, l.folder), l.t.TempDir()) })
 	if appOnce.err != nil {
 		l.t.Fatal(appOnce.err)
 	}
 	return "lab/kube-app:1"
 }
 
-func pushApp(folder, tmp string) error {
-	addr, err := os.ReadFile(filepath.Join(folder, "registry.addr"))
-	if err != nil {
-		return err
-	}
+func pushApp(addr, tmp string) error {
 	bin := filepath.Join(tmp, "app")
-	if out, err := exec.Command("gcc", "-Os", "-static", "-s", "-o", bin, "testdata/app/app.c").CombinedOutput(); err != nil {
-		return fmt.Errorf("gcc: %w: %s", err, out)
+	if err := labtest.Compile("testdata/app/app.c", bin); err != nil {
+		return err
 	}
 	program, err := os.ReadFile(bin)
 	if err != nil {
@@ -253,7 +224,7 @@ func pushApp(folder, tmp string) error {
 	_ = w.WriteHeader(&tar.Header{Name: "app", Mode: 0o755, Size: int64(len(program))})
 	_, _ = w.Write(program)
 	_ = w.Close()
-	base := "http://" + strings.TrimSpace(string(addr)) + "/v2/lab/kube-app/"
+	base := "http://" + addr + "/v2/lab/kube-app/"
 	sum := func(b []byte) string { return fmt.Sprintf("sha256:%x", sha256.Sum256(b)) }
 	config := fmt.Appendf(nil, `{"architecture":"amd64","os":"linux","config":{"Entrypoint":["/app"]},"rootfs":{"type":"layers","diff_ids":[%q]}}`, sum(layer.Bytes()))
 	for _, blob := range [][]byte{layer.Bytes(), config} {

@@ -136,6 +136,8 @@ type item struct {
 	// unverified says why the server could not be asked: a namespace or kind that the
 	// same run makes.
 	unverified string
+	// notes are remarks on how the definition was read.
+	notes []string
 }
 
 // Action is what happens to an object.

@@ -76,7 +76,7 @@ func (k *K8sJSONPatch) Plan(ctx context.Context, v *View) (modules.Plan[*Target]
 	if !same(it.live, it.after) {
 		it.action = Configure
 		plan.Steps = append(plan.Steps, modules.Step[*Target]{
-			Title: "patch " + it.id.String(), Diff: diffOf(it),
+			Title: "patch " + it.id.String(), Diff: v.diffOf(it),
 			Do: func(ctx context.Context, t *Target) (bool, error) {
 				u, err := t.cluster.Resource(it.mapping, it.id.Namespace).Patch(ctx, it.id.Name, types.JSONPatchType, k.Patch, metav1.PatchOptions{})
 				if err != nil {
@@ -152,98 +152,4 @@ func waitStep(it *item, o Wait, done func(*Report)) modules.Step[*Target] {
 			return false, nil
 		},
 	}
-}
-
-// K8sScale sets the number of replicas of a Deployment, StatefulSet, ReplicaSet,
-// ReplicationController or Job.
-type K8sScale struct {
-	Auth
-	Named
-	// The number of replicas.
-	Replicas *int `orch:"required"`
-	// Scale only if there are this many now.
-	CurrentReplicas *int
-	// Scale only if the object has this resource version.
-	ResourceVersion string
-	// Refused: name the object.
-	LabelSelectors []string
-	// Refused: there is one object, so there is nothing to go on with.
-	ContinueOnError bool
-	// Whether to wait until the replicas are ready.
-	Wait bool `orch:"default=true"`
-	// Seconds to wait at most.
-	WaitTimeout int `orch:"default=20"`
-	// Accepted and void: changes are watched.
-	WaitSleep int `orch:"default=5"`
-}
-
-// Validate implements modules.Validator.
-func (k *K8sScale) Validate() error {
-	switch {
-	case k.Kind == "":
-		return errRequired("kind")
-	case k.Name == "":
-		return errRequired("name")
-	case *k.Replicas < 0:
-		return fmt.Errorf("replicas: %d is negative", *k.Replicas)
-	case len(k.LabelSelectors) > 0:
-		return fmt.Errorf("label_selectors is not supported: name the object")
-	case k.ContinueOnError:
-		return fmt.Errorf("continue_on_error is not supported: there is one object")
-	}
-	return k.validateAuth()
-}
-
-// Plan implements Module.
-func (k *K8sScale) Plan(ctx context.Context, v *View) (modules.Plan[*Target], error) {
-	it, err := v.one(ctx, k.Named)
-	if err != nil {
-		return modules.Plan[*Target]{}, err
-	}
-	if it.unverified != "" {
-		return afterwards(it, "scale", &PatchOut{Result: shownObject(it.live, nil)}), nil
-	}
-	field := "replicas"
-	if it.id.Kind == "Job" {
-		field = "parallelism"
-	}
-	now := object{it.live.Object}.num(1, "spec", field)
-	out := &PatchOut{Result: shownObject(it.live, nil)}
-	plan := modules.Plan[*Target]{Out: out}
-	switch {
-	case k.CurrentReplicas != nil && now != int64(*k.CurrentReplicas):
-		plan.Msg = fmt.Sprintf("there are %d replicas, not %d", now, *k.CurrentReplicas)
-		return plan, nil
-	case k.ResourceVersion != "" && k.ResourceVersion != it.live.GetResourceVersion():
-		plan.Msg = "the object has another resource version"
-		return plan, nil
-	}
-	if now != int64(*k.Replicas) {
-		it.action = Configure
-		body := fmt.Appendf(nil, `{"spec":{%q:%d}}`, field, *k.Replicas)
-		patch := func(ctx context.Context, dry ...string) error {
-			u, err := v.cluster.Resource(it.mapping, it.id.Namespace).
-				Patch(ctx, it.id.Name, types.MergePatchType, body, metav1.PatchOptions{DryRun: dry})
-			if err != nil {
-				return modules.Failf("scale %s: %v", it.id, explainAPI(err))
-			}
-			it.after = u
-			out.Result = shownObject(u, nil)
-			return nil
-		}
-		if err := patch(ctx, metav1.DryRunAll); err != nil {
-			return plan, err
-		}
-		plan.Steps = append(plan.Steps, modules.Step[*Target]{
-			Title: fmt.Sprintf("scale %s from %d to %d", it.id, now, *k.Replicas), Diff: diffOf(it),
-			Do: func(ctx context.Context, _ *Target) (bool, error) { return true, patch(ctx) },
-		})
-	}
-	if k.Wait && it.id.Kind != "Job" { // kubernetes.core: a Job's end is not what is asked for
-		o := Waiting{WaitTimeout: k.WaitTimeout}.wait(25)
-		plan.Steps = append(plan.Steps, waitStep(it, o, func(r *Report) {
-			out.Duration, out.Result, out.Failure = int(r.Elapsed.Seconds()), shownObject(it.after, nil), r.failure()
-		}))
-	}
-	return plan, nil
 }

@@ -3,9 +3,11 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -48,7 +50,10 @@ type writer struct {
 	// own default.
 	validation string
 	// goOn keeps the others going when one object fails: its error stays in the item.
-	goOn bool
+	goOn    bool
+	rules   []ConflictRule // of server-side apply
+	replace Replacing
+	respect bool // leave replicas to autoscalers
 }
 
 // fail keeps an object's error if the others go on, and returns it if not.
@@ -138,6 +143,11 @@ func (v *View) plan(ctx context.Context, items []*item, w writer) error {
 	if err := v.lookup(ctx, items); err != nil {
 		return err
 	}
+	if w.respect {
+		if err := v.respectAutoscalers(ctx, items); err != nil {
+			return err
+		}
+	}
 	for _, it := range items {
 		// Before the dry runs: a namespace of the set makes room for the others.
 		if it.live == nil && stageOf(it.id.Kind) <= stages["CustomResourceDefinition"] {
@@ -191,7 +201,9 @@ func (v *View) planOne(ctx context.Context, it *item, w writer) error {
 	default:
 		it.action = Configure
 	}
-	if it.mapping == nil {
+	if it.mapping == nil || it.live == nil && !v.check {
+		// Of what is not there a run asks nothing first: the create itself is refused by the
+		// same words, and half of a first rollout's requests are saved.
 		it.after = it.want
 		return nil
 	}
@@ -203,6 +215,10 @@ func (v *View) planOne(ctx context.Context, it *item, w writer) error {
 	after, err := w.write(ctx, v.cluster, it, true)
 	switch {
 	case err == nil:
+	case it.live != nil && immutable(err) && (w.replace == ReplaceImmutable || w.replace == ReplaceAlways):
+		return v.planReplace(ctx, it, w)
+	case it.live != nil && immutable(err):
+		return fmt.Errorf("%w\nhint: replace: if_immutable deletes the object and makes it anew", explainAPI(err))
 	case apierrors.IsNotFound(err) && it.live == nil && v.cluster.overlay.hasNamespace(it.id.Namespace):
 		it.after, it.unverified = it.want, "its namespace is made by the same run"
 		return nil
@@ -216,8 +232,12 @@ func (v *View) planOne(ctx context.Context, it *item, w writer) error {
 		return err
 	}
 	it.after = after
-	if it.live != nil && same(it.live, after) {
+	switch {
+	case it.live == nil:
+	case same(it.live, after):
 		it.action = Unchanged
+	case w.replace == ReplaceAlways:
+		return v.planReplace(ctx, it, w)
 	}
 	return nil
 }
@@ -265,14 +285,7 @@ func (w writer) write(ctx context.Context, c *Cluster, it *item, dry bool) (*uns
 	res := c.Resource(it.mapping, it.id.Namespace)
 	switch {
 	case w.method == Apply && it.id.Name != "":
-		body, err := json.Marshal(it.want.Object)
-		if err != nil {
-			return nil, fmt.Errorf("encode: %w", err)
-		}
-		// ApplyOptions have no field validation, the patch that Apply is does.
-		return res.Patch(ctx, it.id.Name, types.ApplyPatchType, body, metav1.PatchOptions{
-			DryRun: dryRun, Force: &w.force, FieldManager: w.manager, FieldValidation: w.validation,
-		})
+		return w.apply(ctx, res, it, dryRun)
 	case it.live == nil:
 		return res.Create(ctx, it.want, metav1.CreateOptions{DryRun: dryRun, FieldManager: w.manager, FieldValidation: w.validation})
 	case w.method == Put:
@@ -367,7 +380,11 @@ func (t *Target) writeOne(ctx context.Context, it *item, w writer) error {
 		}
 		it.mapping = m
 	}
-	after, err := w.write(ctx, t.cluster, it, false)
+	write := func() (*unstructured.Unstructured, error) { return w.write(ctx, t.cluster, it, false) }
+	if it.action == Replace {
+		write = func() (*unstructured.Unstructured, error) { return t.replace(ctx, it, w) }
+	}
+	after, err := patiently(ctx, write)
 	if err != nil {
 		return w.fail(it, err)
 	}
@@ -376,4 +393,31 @@ func (t *Target) writeOne(ctx context.Context, it *item, w writer) error {
 		it.id.Name = after.GetName()
 	}
 	return nil
+}
+
+// patiently repeats a write that is refused for a reason that is over in a moment.
+func patiently(ctx context.Context, write func() (*unstructured.Unstructured, error)) (*unstructured.Unstructured, error) {
+	for try := 1; ; try++ {
+		after, err := write()
+		if !momentary(err) || try == maxTries {
+			return after, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Duration(try) * 100 * time.Millisecond):
+		}
+	}
+}
+
+// momentary reports a quota that another object is counted against at the same time, and
+// a pod whose namespace is so new that its default account is not there.
+func momentary(err error) bool {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return apierrors.IsConflict(err) && details != nil && details.Kind == "resourcequotas" ||
+		apierrors.IsForbidden(err) && strings.Contains(err.Error(), "error looking up service account")
 }

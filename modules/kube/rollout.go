@@ -30,8 +30,9 @@ type K8sRollout struct {
 	// Its namespace.
 	Namespace string
 	// What to do: status waits, restart replaces all pods, undo goes back to an older
-	// revision, history lists the revisions, set_image changes images.
-	Action string `orch:"enum=status|restart|undo|history|set_image,default=status"`
+	// revision, history lists the revisions, set_image changes images, pause and resume
+	// (of a Deployment) hold changes back and let them go.
+	Action string `orch:"enum=status|restart|undo|history|set_image|pause|resume,default=status"`
 	// Revision to go back to; the newest that differs if not given.
 	ToRevision int
 	// Images by container name, for set_image.
@@ -51,6 +52,8 @@ func (k *K8sRollout) Validate() error {
 		return fmt.Errorf("action set_image wants images")
 	case k.Action != "set_image" && len(k.Images) > 0:
 		return fmt.Errorf("images goes with action set_image")
+	case (k.Action == "pause" || k.Action == "resume") && k.Kind != "Deployment":
+		return fmt.Errorf("action %s: only a Deployment can be paused, not a %s", k.Action, k.Kind)
 	case k.Action != "undo" && k.ToRevision != 0:
 		return fmt.Errorf("to_revision goes with action undo")
 	}
@@ -126,7 +129,7 @@ func (k *K8sRollout) Plan(ctx context.Context, v *View) (modules.Plan[*Target], 
 			plan.Steps = append(plan.Steps, *step)
 		}
 	}
-	if k.Wait {
+	if k.Wait && k.Action != "pause" {
 		it.after = it.live
 		o := Wait{Timeout: time.Duration(k.WaitTimeout) * time.Second, LogLines: int64(k.LogLines), Restarts: 1}
 		plan.Steps = append(plan.Steps, waitStep(it, o, func(r *Report) {
@@ -157,6 +160,8 @@ func (k *K8sRollout) patch(it *item, revisions []revision, out *RolloutOut) (map
 		}
 		return map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"containers": containers}}}},
 			"set images of " + it.id.String(), nil
+	case "pause", "resume":
+		return map[string]any{"spec": map[string]any{"paused": k.Action == "pause"}}, k.Action + " " + it.id.String(), nil
 	case "undo":
 		return k.undo(it, revisions, out)
 	}
@@ -236,7 +241,7 @@ func (v *View) patchStep(ctx context.Context, it *item, title string, patch map[
 		return nil, nil
 	}
 	it.action = Configure
-	return &modules.Step[*Target]{Title: title, Diff: diffOf(it), Do: func(ctx context.Context, _ *Target) (bool, error) {
+	return &modules.Step[*Target]{Title: title, Diff: v.diffOf(it), Do: func(ctx context.Context, _ *Target) (bool, error) {
 		if err := do(ctx); err != nil {
 			return false, err
 		}

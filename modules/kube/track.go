@@ -31,6 +31,8 @@ type Wait struct {
 	Restarts int64
 	// LogLines of a failed container that the report quotes.
 	LogLines int64
+	// Judge is the task's own word on an object, before the rules of its kind; or nil.
+	Judge judgement
 }
 
 // A tracker follows a set of objects, the pods under them and their events, by watches:
@@ -48,6 +50,7 @@ type tracker struct {
 	held    map[string]time.Time                  // when a trouble that may pass was seen first
 	warned  map[string]Trouble                    // what events say, by the UID they are about
 	gone    map[string]Status                     // how Jobs ended that were removed since
+	broken  error                                 // why the task's own conditions say nothing
 	kick    chan struct{}
 }
 
@@ -79,6 +82,9 @@ func (v *View) wait(ctx context.Context, items []*item, o Wait) (*Report, error)
 	said := ""
 	for {
 		report, done := t.judge()
+		if t.broken != nil {
+			return nil, t.broken
+		}
 		if done {
 			if report.Failed() {
 				v.explain(context.WithoutCancel(ctx), report, o)
@@ -313,7 +319,7 @@ func (t *tracker) judge() (*Report, bool) {
 			if s, ok := t.gone[it.id.same()]; ok && live == nil && s.State != Progressing {
 				o.Status = s
 			}
-			if o.Status.State == Ready && t.settling(live) {
+			if o.Status.State == Ready && t.opts.Judge == nil && t.settling(live) {
 				o.Status = progressing("Settling", "its containers have just started and no readiness probe vouches for them")
 			}
 			switch o.Status.State {
@@ -334,6 +340,15 @@ func (t *tracker) judge() (*Report, bool) {
 
 func (t *tracker) status(live *unstructured.Unstructured) Status {
 	s := Compute(live)
+	if t.opts.Judge != nil && live != nil && s.State != Terminating {
+		own, decided, err := t.opts.Judge(live)
+		if err != nil {
+			t.broken = err
+		}
+		if decided && (own.State != Progressing || s.State != Failed) {
+			s = own
+		}
+	}
 	if t.opts.Condition == nil || live == nil {
 		return s
 	}

@@ -30,6 +30,7 @@ type Site interface {
 	Find(kind, name string) (string, error)
 	ReadFile(path string, decrypt bool) ([]byte, error)
 	Render(ctx context.Context, r control.Render) (value.Value, error)
+	Truth(ctx context.Context, cond value.Value, with ...value.Named) (value.Value, error)
 	Emit(line string)
 }
 

@@ -58,10 +58,14 @@ func (s *site) Template(ctx context.Context, v value.Value) (value.Value, error)
 }
 
 // Truth implements control.View.
-func (s *site) Truth(ctx context.Context, cond value.Value) (value.Value, error) {
+func (s *site) Truth(ctx context.Context, cond value.Value, with ...value.Named) (value.Value, error) {
+	scope := template.Scope(s.scope)
+	if len(with) > 0 {
+		scope = s.scope.With(with...)
+	}
 	// ansible-core 2.18: the arguments of assert are templated before they are conditions,
 	// so nothing is left to warn of.
-	return s.w.b.run.cfg.Templater.Truth(template.Delimited(ctx), cond, s.scope)
+	return s.w.b.run.cfg.Templater.Truth(template.Delimited(ctx), cond, scope)
 }
 
 // Expr implements control.View.
