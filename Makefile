@@ -54,11 +54,11 @@ lint:
 		if [ -n "$$out" ]; then echo "not formatted with gofumpt:" $$out; exit 1; fi
 	$(GO) test .
 
-# Hosts, cluster and registry. The first time takes some minutes: two Debians are
+# Hosts, two clusters and a registry. The first time takes some minutes: two Debians are
 # bootstrapped and a control plane is compiled.
 lab:
 	@testdata/lab/lab.sh up >/dev/null & hosts=$$!; \
-		testdata/lab/kubernetes/cluster.sh up >/dev/null && wait $$hosts || { wait $$hosts || true; exit 1; }
+		testdata/lab/kubernetes/cluster.sh up >/dev/null && testdata/lab/kubernetes/cluster.sh second >/dev/null && wait $$hosts || { wait $$hosts || true; exit 1; }
 
 lab-down:
 	testdata/lab/kubernetes/cluster.sh down

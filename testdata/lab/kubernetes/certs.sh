@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# certs.sh DIR API-PORT NODE NODE-IP: a CA, a certificate for each component, the
+# certs.sh DIR API-PORT NODE NODE-IP SERVICE-IP: a CA, a certificate for each component, the
 # service accounts' key and a kubeconfig for each client. What is there is kept.
 set -euo pipefail
-dir=$1 port=$2 node=$3 ip=$4
+dir=$1 port=$2 node=$3 ip=$4 service=$5
 mkdir -p "$dir"; cd "$dir"
 [ -f admin.kubeconfig ] && exit 0
 
@@ -18,7 +18,7 @@ cert() { # name subject alternative-names
 key ca
 openssl req -x509 -new -key ca.key -days 3650 -subj /CN=orch-lab-ca -out ca.crt \
 	-addext basicConstraints=critical,CA:TRUE -addext keyUsage=critical,keyCertSign,cRLSign,digitalSignature
-cert apiserver /CN=kube-apiserver "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,IP:127.0.0.1,IP:10.96.0.1,IP:$ip"
+cert apiserver /CN=kube-apiserver "DNS:localhost,DNS:kubernetes,DNS:kubernetes.default,DNS:kubernetes.default.svc,DNS:kubernetes.default.svc.cluster.local,IP:127.0.0.1,IP:$service,IP:$ip"
 cert kubelet-client /O=system:masters/CN=kube-apiserver-kubelet-client
 cert front-proxy-client /CN=front-proxy-client
 cert admin /O=system:masters/CN=admin
@@ -32,11 +32,9 @@ for user in developer controller-manager scheduler kubelet admin; do # admin las
 	cat >"$user.kubeconfig" <<K
 apiVersion: v1
 kind: Config
-current-context: lab
-clusters: [{name: lab, cluster: {server: "https://127.0.0.1:$port", certificate-authority: $dir/ca.crt}}]
+current-context: $node
+clusters: [{name: $node, cluster: {server: "https://127.0.0.1:$port", certificate-authority: $dir/ca.crt}}]
 users: [{name: $user, user: {client-certificate: $dir/$user.crt, client-key: $dir/$user.key}}]
-contexts:
-- {name: lab, context: {cluster: lab, user: $user}}
-- {name: lab-two, context: {cluster: lab, user: $user, namespace: two}}
+contexts: [{name: $node, context: {cluster: $node, user: $user}}]
 K
 done

@@ -3,20 +3,32 @@
 # scheduler and kubelet out of one binary (src/), Debian's containerd, and a registry.
 #
 #   cluster.sh up      make it or bring it back (idempotent); prints the state folder
-#   cluster.sh down    stop everything and leave nothing behind
+#   cluster.sh second  the same for another cluster beside it, with an etcd, a control plane
+#                      and a node of its own, and the first one's registry
+#   cluster.sh down    stop everything, both clusters, and leave nothing behind
 #   cluster.sh restart-api   restart the API server
 #   cluster.sh spare-api     start, or kill and restart, a second API server on the same
 #                            etcd (for tests of broken waits that must disturb nobody)
 #
 # The state folder has admin.kubeconfig, developer.kubeconfig (a user without rights),
-# spare.kubeconfig (the second API server) and registry.addr (the registry's address). The binary is built once per machine and kept
-# under the user's cache folder by the hash of what it is built from.
+# spare.kubeconfig (the second API server), both.kubeconfig (contexts "lab" and "lab-two":
+# this cluster and the second one) and registry.addr (the registry's address). The binary
+# is built once per machine and kept under the user's cache folder by the hash of what it
+# is built from.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/orch/lab
-lab=$cache/cluster run=/run/orch-lab
+lab=$cache/cluster run=/run/orch-lab first=$cache/cluster
 node=lab api=6443 spare=6444 etcd=23790 registry=5055
-podnet=10.244.0.0/24 nodeip=10.244.0.1 svcnet=10.96.0.0/16
+bridge=orchlab0 podnet=10.244.0.0/24 nodeip=10.244.0.1 svcnet=10.96.0.0/16 svcip=10.96.0.1
+cgroup="" healthz=10248 secure=()
+if [ -n "${ORCH_LAB_SECOND:-}" ]; then # set by this script for itself
+	lab=$cache/cluster-two run=/run/orch-lab-two
+	node=lab-two api=6543 spare=6544 etcd=23890
+	bridge=orchlab1 podnet=10.245.0.0/24 nodeip=10.245.0.1 svcnet=10.97.0.0/16 svcip=10.97.0.1
+	# Two kubelets remove one another's pods from a cgroup they share.
+	cgroup=/orch-lab-two healthz=0 secure=(--secure-port=0)
+fi
 pki=$lab/pki
 export KUBECONFIG=$pki/admin.kubeconfig
 
@@ -90,7 +102,7 @@ apiserver() { # name port
 }
 
 control_plane() {
-	"$here/certs.sh" "$pki" $api $node $nodeip
+	"$here/certs.sh" "$pki" $api $node $nodeip $svcip
 	start etcd "$bin" etcd --name lab --data-dir "$lab/etcd" --unsafe-no-fsync --log-level warn \
 		--listen-client-urls http://127.0.0.1:$etcd --advertise-client-urls http://127.0.0.1:$etcd \
 		--listen-peer-urls http://127.0.0.1:$((etcd + 1)) --initial-advertise-peer-urls http://127.0.0.1:$((etcd + 1)) \
@@ -100,17 +112,17 @@ control_plane() {
 		--bind-address=127.0.0.1 --leader-elect=false --use-service-account-credentials=true \
 		--service-account-private-key-file="$pki/sa.key" --root-ca-file="$pki/ca.crt" --cluster-signing-cert-file="$pki/ca.crt" \
 		--cluster-signing-key-file="$pki/ca.key" --flex-volume-plugin-dir="$lab/flex" \
-		--enable-hostpath-provisioner --kube-api-qps=300 --kube-api-burst=600
-	start kube-scheduler "$bin" kube-scheduler --kubeconfig="$pki/scheduler.kubeconfig" --bind-address=127.0.0.1 --leader-elect=false
+		--enable-hostpath-provisioner --kube-api-qps=300 --kube-api-burst=600 "${secure[@]}"
+	start kube-scheduler "$bin" kube-scheduler --kubeconfig="$pki/scheduler.kubeconfig" --bind-address=127.0.0.1 --leader-elect=false "${secure[@]}"
 	await 120 "the default service account" kubectl -n default get serviceaccount default
 }
 
 network() {
 	# The pods' bridge comes before the first pod: a kubelet refuses a loopback node address.
-	ip link show orchlab0 >/dev/null 2>&1 || ip link add orchlab0 type bridge
-	ip addr replace $nodeip/24 dev orchlab0; ip link set orchlab0 up
+	ip link show $bridge >/dev/null 2>&1 || ip link add $bridge type bridge
+	ip addr replace $nodeip/24 dev $bridge; ip link set $bridge up
 	# A docker daemon sets FORWARD to DROP, and bridged packets pass it.
-	iptables -w -C FORWARD -i orchlab0 -o orchlab0 -j ACCEPT 2>/dev/null || iptables -w -I FORWARD -i orchlab0 -o orchlab0 -j ACCEPT
+	iptables -w -C FORWARD -i $bridge -o $bridge -j ACCEPT 2>/dev/null || iptables -w -I FORWARD -i $bridge -o $bridge -j ACCEPT
 	# Nothing meant for a pod or a service may leave this machine.
 	ip route replace unreachable $podnet metric 9999
 	ip route replace unreachable $svcnet
@@ -126,14 +138,13 @@ http: {addr: "127.0.0.1:$registry"}
 Y
 	start registry docker-registry serve "$lab/registry.yml"
 	await 60 "the registry" bash -c "exec 3<>/dev/tcp/127.0.0.1/$registry"
-	echo "127.0.0.1:$registry" >"$lab/registry.addr"
 }
 
 containerd_conf() {
 	mkdir -p "$lab/cni" "$lab/certs.d/_default" "$lab/containerd" "$lab/kubelet"
 	cat >"$lab/cni/10-lab.conflist" <<J
 {"cniVersion":"0.4.0","name":"lab","plugins":[
- {"type":"bridge","bridge":"orchlab0","isGateway":true,"ipMasq":false,"hairpinMode":true,
+ {"type":"bridge","bridge":"$bridge","isGateway":true,"ipMasq":false,"hairpinMode":true,
   "ipam":{"type":"host-local","dataDir":"$lab/cni-ipam","ranges":[[{"subnet":"$podnet"}]],"routes":[{"dst":"$svcnet"}]}},
  {"type":"portmap","capabilities":{"portMappings":true}}]}
 J
@@ -172,17 +183,20 @@ worker() {
 	await 60 containerd ctr -a "$run/containerd.sock" version
 	ctr -a "$run/containerd.sock" -n k8s.io images import "$lab/pause.tar" >/dev/null
 	: >"$lab/resolv.conf"
+	[ -z "$cgroup" ] || cgroups
 	cat >"$lab/kubelet.yaml" <<K
 apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 address: $nodeip
 healthzBindAddress: 127.0.0.1
+healthzPort: $healthz
 authentication: {anonymous: {enabled: false}, webhook: {enabled: true}, x509: {clientCAFile: $pki/ca.crt}}
 authorization: {mode: Webhook}
 tlsCertFile: $pki/kubelet.crt
 tlsPrivateKeyFile: $pki/kubelet.key
 containerRuntimeEndpoint: unix://$run/containerd.sock
 cgroupDriver: cgroupfs
+cgroupRoot: ${cgroup:-/}
 failCgroupV1: false
 failSwapOn: false
 maxOpenFiles: 20000
@@ -206,6 +220,35 @@ K
 	await 180 "the node" bash -c "'$bin' kubectl get node $node -o jsonpath='{.status.conditions[?(@.type==\"Ready\")].status}' | grep -q True"
 }
 
+# cgroups makes the node's own root; a cpuset of version 1 starts out empty.
+cgroups() {
+	local h
+	for h in /sys/fs/cgroup /sys/fs/cgroup/*; do
+		[ -e "$h/cgroup.procs" ] || continue
+		[ $h = /sys/fs/cgroup ] || [ ! -e /sys/fs/cgroup/cgroup.controllers ] || continue # version 2
+		mkdir -p "$h$cgroup"
+		[ ! -e "$h/cpuset.cpus" ] || { cat "$h/cpuset.cpus" >"$h$cgroup/cpuset.cpus"; cat "$h/cpuset.mems" >"$h$cgroup/cpuset.mems"; } 2>/dev/null || true
+	done
+}
+
+# both writes a kubeconfig with a context for each of the two clusters.
+both() {
+	cat >"$first/both.kubeconfig" <<K
+apiVersion: v1
+kind: Config
+current-context: lab
+clusters:
+- {name: lab, cluster: {server: "https://127.0.0.1:6443", certificate-authority: $first/pki/ca.crt}}
+- {name: lab-two, cluster: {server: "https://127.0.0.1:$api", certificate-authority: $pki/ca.crt}}
+users:
+- {name: lab, user: {client-certificate: $first/pki/admin.crt, client-key: $first/pki/admin.key}}
+- {name: lab-two, user: {client-certificate: $pki/admin.crt, client-key: $pki/admin.key}}
+contexts:
+- {name: lab, context: {cluster: lab, user: lab}}
+- {name: lab-two, context: {cluster: lab-two, user: lab-two}}
+K
+}
+
 # storage makes PersistentVolumeClaims bind: the controller manager makes host folders.
 storage() {
 	kubectl apply -f - >/dev/null <<K || die "cannot make the storage class"
@@ -217,8 +260,12 @@ up() {
 	[ "$(id -u)" = 0 ] || die "needs root"
 	packages; binary
 	mkdir -p "$lab/log" "$lab/pid" "$run"
-	control_plane; network; registry; worker; storage
+	control_plane; network
+	[ -n "$cgroup" ] || registry
+	worker; storage
+	[ -z "$cgroup" ] || both
 	ln -sf "$pki/admin.kubeconfig" "$lab/admin.kubeconfig"
+	echo "127.0.0.1:$registry" >"$lab/registry.addr"
 	ln -sf "$pki/developer.kubeconfig" "$lab/developer.kubeconfig"
 	ln -sf "$bin" "$lab/kubectl"
 	say "one node is ready; kubeconfig: $lab/admin.kubeconfig"
@@ -248,21 +295,24 @@ down() {
 		stop TERM containerd
 	fi
 	{ grep -oE " ($lab|$run)/[^ ]+" /proc/self/mountinfo || true; } | sort -r | while read -r m; do umount -l "$m" 2>/dev/null || true; done
-	iptables -w -D FORWARD -i orchlab0 -o orchlab0 -j ACCEPT 2>/dev/null || true
+	iptables -w -D FORWARD -i $bridge -o $bridge -j ACCEPT 2>/dev/null || true
 	ip route del $svcnet 2>/dev/null || true
 	ip route del unreachable $podnet metric 9999 2>/dev/null || true
-	ip link del orchlab0 2>/dev/null || true
-	for h in /sys/fs/cgroup/*/kubepods; do find "$h" -depth -type d -exec rmdir {} + 2>/dev/null || true; done
+	ip link del $bridge 2>/dev/null || true
+	for h in /sys/fs/cgroup{,/*}${cgroup:-/kubepods}; do find "$h" -depth -type d -exec rmdir {} + 2>/dev/null || true; done
 	rm -rf "$run" /var/lib/cni/results/lab-* /tmp/hostpath_pv "$lab"
 	[ ! -d /var/log/containers ] || find /var/log/containers -xtype l -delete
 }
 
 case ${1:-} in
 up) up ;;
-down) down ;;
+second) ORCH_LAB_SECOND=1 "$0" up ;;
+down)
+	[ -n "${ORCH_LAB_SECOND:-}" ] || ORCH_LAB_SECOND=1 "$0" down
+	down ;;
 restart-api) binary; stop KILL kube-apiserver; apiserver kube-apiserver $api ;;
 spare-api)
 	binary; stop KILL kube-apiserver-spare; apiserver kube-apiserver-spare $spare
 	sed "s/:$api/:$spare/" "$pki/admin.kubeconfig" >"$lab/spare.kubeconfig" ;;
-*) echo "usage: cluster.sh up | down | restart-api | spare-api" >&2; exit 64 ;;
+*) echo "usage: cluster.sh up | second | down | restart-api | spare-api" >&2; exit 64 ;;
 esac
