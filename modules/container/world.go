@@ -180,7 +180,11 @@ func (w *World) client(e Engine, host string, dial Dialer) (*client.Client, erro
 		client.WithDialContext(func(ctx context.Context, _, _ string) (net.Conn, error) {
 			ctx, cancel := context.WithTimeout(ctx, seconds(e.Timeout))
 			defer cancel()
-			return dial.Dial(ctx, network, addr)
+			conn, err := dial.Dial(ctx, network, addr)
+			if err != nil {
+				return nil, &dialError{host, address, err}
+			}
+			return conn, nil
 		}),
 		client.WithUserAgent("orch"),
 	}
@@ -241,11 +245,36 @@ func (l *logins) get(server string) (registry.AuthConfig, bool) {
 	return readConfig(os.Getenv, server)
 }
 
+// A dialError says where the engine was looked for and why it was not reached.
+type dialError struct {
+	host, address string
+	err           error
+}
+
+// Error leaves out the words at which the docker client puts a message of its own in the
+// place of the cause (docker v28: client.doRequest).
+func (e *dialError) Error() string {
+	return strings.NewReplacer("dial unix", "unix", "connection refused", "refused").Replace(e.err.Error())
+}
+
+func (e *dialError) Unwrap() error { return e.err }
+
+func (e *dialError) failure() *modules.Failure {
+	f := modules.Failf("cannot reach the container engine at %s of %s: %v", e.address, e.host, e.err)
+	if strings.HasPrefix(e.address, "unix://") {
+		f.Hint = "is the engine running? become: true, or a user of the group docker, may use its socket"
+	}
+	return f
+}
+
 // explain says what an error of the engine means.
 func explain(err error) error {
+	var dial *dialError
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &dial):
+		return dial.failure()
 	case client.IsErrConnectionFailed(err):
 		return modules.Failf("cannot reach the container engine: %v", err)
 	case errdefs.IsPermissionDenied(err):
