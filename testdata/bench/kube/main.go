@@ -34,6 +34,8 @@ type bench struct {
 	proxy  *counting.Proxy
 	url    string
 	rounds int
+	space  string
+	made   []string // namespaces
 	out    *tabwriter.Writer
 }
 
@@ -87,8 +89,8 @@ func run() error {
 	for _, name := range []string{"K8S_AUTH_KUBECONFIG", "KUBECONFIG"} {
 		os.Setenv(name, filepath.Join(b.tmp, "config"))
 	}
+	b.space = fmt.Sprintf("orch-bench-%d", os.Getpid())
 	defer b.sweep()
-	b.sweep()
 	b.out = tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', 0)
 	for _, part := range []func() error{b.nothingToChange, b.singleTasks, b.firstApply, b.rollouts, b.weight} {
 		if err := part(); err != nil {
@@ -99,17 +101,20 @@ func run() error {
 	return nil
 }
 
-const space = "orch-bench"
-
-// sweep removes what a run makes.
-func (b *bench) sweep() {
-	kubectl := os.Getenv("BENCH_KUBECTL")
-	var names []string
-	for _, s := range []string{"", "-orch", "-kubectl", "-core", "-ready", "-image", "-crash", "-job", "-quota"} {
-		names = append(names, space+s)
+// namespace is one of this run, removed at its end: every round that makes something has
+// its own, so that nothing waits for an older one to go.
+func (b *bench) namespace(name string) string {
+	name = b.space + "-" + name
+	if !slices.Contains(b.made, name) {
+		b.made = append(b.made, name)
 	}
-	args := append([]string{"delete", "namespace", "--ignore-not-found", "--wait=true"}, names...)
-	_ = exec.Command(kubectl, args...).Run()
+	return name
+}
+
+// sweep removes what the run has made.
+func (b *bench) sweep() {
+	args := append([]string{"delete", "namespace", "--ignore-not-found", "--wait=false"}, b.made...)
+	_ = exec.Command(os.Getenv("BENCH_KUBECTL"), args...).Run()
 }
 
 func (b *bench) write(name, text string) error {
@@ -206,7 +211,7 @@ func ms(d time.Duration) string { return fmt.Sprintf("%.1f ms", float64(d)/1e6) 
 func (b *bench) nothingToChange() error {
 	tools := b.tools()
 	for _, t := range tools {
-		if err := b.prepare("many-"+t.name, configMaps(space+"-"+t.name, 200), ""); err != nil {
+		if err := b.prepare("many-"+t.name, configMaps(b.namespace(t.name), 200), ""); err != nil {
 			return err
 		}
 	}
@@ -225,7 +230,7 @@ func (b *bench) singleTasks() error {
 		var s strings.Builder
 		s.WriteString(head)
 		for i := range 30 {
-			fmt.Fprintf(&s, "    - kubernetes.core.k8s: {definition: {apiVersion: v1, kind: ConfigMap, metadata: {name: c%d, namespace: %s}, data: {key: \"value %d\", more: text}}}\n", i, space+"-"+t.name, i)
+			fmt.Fprintf(&s, "    - kubernetes.core.k8s: {definition: {apiVersion: v1, kind: ConfigMap, metadata: {name: c%d, namespace: %s}, data: {key: \"value %d\", more: text}}}\n", i, b.namespace(t.name), i)
 		}
 		if err := b.write("single-"+t.name+".yml", s.String()); err != nil {
 			return err
@@ -243,11 +248,10 @@ func (b *bench) singleTasks() error {
 func (b *bench) firstApply() error {
 	tools := slices.DeleteFunc(b.tools(), func(t tool) bool { return t.name == "core" }) // minutes
 	samples := map[string][]sample{}
-	for range b.rounds {
-		b.sweep()
+	for round := range b.rounds {
 		for _, t := range tools {
 			work := "new-" + t.name
-			if err := b.prepare(work, configMaps(space+"-"+t.name, 1000), ""); err != nil {
+			if err := b.prepare(work, configMaps(b.namespace(fmt.Sprintf("new-%s-%d", t.name, round)), 1000), ""); err != nil {
 				return err
 			}
 			s, text, err := b.once(t.argv(work))
@@ -263,28 +267,32 @@ func (b *bench) firstApply() error {
 
 // A rollout is what is waited for, and the state of the cluster that ends the wait.
 type rollout struct {
-	name, objects string
-	kind          string // plural, with its API: apis/apps/v1/deployments
-	reached       func(o map[string]any) bool
-	want          int // objects in the state
-	fails         bool
+	name, namespace string
+	objects         string
+	kind            string // plural, with its API: apis/apps/v1/deployments
+	reached         func(o map[string]any) bool
+	want            int // objects in the state
+	fails           bool
 }
 
 // rollouts is how long after the cluster is in the state orch has ended.
 func (b *bench) rollouts() error {
 	image := os.Getenv("BENCH_IMAGE")
 	fmt.Fprintf(b.out, "\nfrom the state of the cluster to orch's end (goals: 200 ms when ready, 1,000 ms when failed)\n\tmedian\tworst\n")
-	for _, r := range cases(image) {
-		var late []time.Duration
-		for range b.rounds {
+	late := map[string][]time.Duration{}
+	for round := range b.rounds {
+		for _, r := range cases(image, func(name string) string { return b.namespace(fmt.Sprintf("%s-%d", name, round)) }) {
 			d, err := b.follow(r)
 			if err != nil {
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
-			late = append(late, d)
+			late[r.name] = append(late[r.name], d)
 		}
-		slices.Sort(late)
-		fmt.Fprintf(b.out, "%s\t%s\t%s\n", r.name, ms(late[len(late)/2]), ms(late[len(late)-1]))
+	}
+	for _, r := range cases(image, b.namespace) {
+		list := late[r.name]
+		slices.Sort(list)
+		fmt.Fprintf(b.out, "%s\t%s\t%s\n", r.name, ms(list[len(list)/2]), ms(list[len(list)-1]))
 	}
 	return nil
 }
@@ -299,21 +307,20 @@ func workload(kind, namespace, name, image, more string) string {
 		"terminationGracePeriodSeconds: 0, containers: [{name: a, image: \"" + image + "\"" + more + "}]}}}}\n"
 }
 
-func cases(image string) []rollout {
+func cases(image string, ns func(name string) string) []rollout {
 	namespace := func(s string) string { return "{apiVersion: v1, kind: Namespace, metadata: {name: " + s + "}}\n" }
 	probe := `, readinessProbe: {exec: {command: [/app, "0", ok]}, periodSeconds: 1}`
-	ns := func(name string) string { return space + "-" + name }
 	three := namespace(ns("ready"))
 	for _, name := range []string{"a", "b", "c"} {
 		three += workload("Deployment", ns("ready"), name, image, probe)
 	}
 	const pods, deployments = "api/v1/namespaces/%s/pods", "apis/apps/v1/namespaces/%s/deployments"
 	return []rollout{
-		{"three Deployments ready", three, deployments, available, 3, false},
-		{"image", namespace(ns("image")) + workload("Deployment", ns("image"), "a", image+"-nope", ""), pods, waiting("ErrImagePull", "ImagePullBackOff"), 1, true},
-		{"crash", namespace(ns("crash")) + workload("Deployment", ns("crash"), "a", image, `, args: ["3", "no database"]`), pods, waiting("CrashLoopBackOff"), 1, true},
-		{"job", namespace(ns("job")) + workload("Job", ns("job"), "a", image, `, args: ["4", "no schema"]`), "apis/batch/v1/namespaces/%s/jobs", condition("Failed"), 1, true},
-		{"quota", namespace(ns("quota")) + "---\n{apiVersion: v1, kind: ResourceQuota, metadata: {name: q, namespace: " + ns("quota") + "}, spec: {hard: {pods: \"0\"}}}\n" +
+		{"three Deployments ready", ns("ready"), three, deployments, available, 3, false},
+		{"image", ns("image"), namespace(ns("image")) + workload("Deployment", ns("image"), "a", image+"-nope", ""), pods, waiting("ErrImagePull", "ImagePullBackOff"), 1, true},
+		{"crash", ns("crash"), namespace(ns("crash")) + workload("Deployment", ns("crash"), "a", image, `, args: ["3", "no database"]`), pods, waiting("CrashLoopBackOff"), 1, true},
+		{"job", ns("job"), namespace(ns("job")) + workload("Job", ns("job"), "a", image, `, args: ["4", "no schema"]`), "apis/batch/v1/namespaces/%s/jobs", condition("Failed"), 1, true},
+		{"quota", ns("quota"), namespace(ns("quota")) + "---\n{apiVersion: v1, kind: ResourceQuota, metadata: {name: q, namespace: " + ns("quota") + "}, spec: {hard: {pods: \"0\"}}}\n" +
 			workload("Deployment", ns("quota"), "a", image, ""), deployments, condition("ReplicaFailure"), 1, true},
 	}
 }
@@ -351,16 +358,14 @@ func waiting(reasons ...string) func(o map[string]any) bool {
 
 // follow rolls out and measures from the state to orch's end.
 func (b *bench) follow(r rollout) (time.Duration, error) {
-	work := strings.Fields(r.name)[len(strings.Fields(r.name))-1]
-	namespace := space + "-" + work
-	_ = exec.Command(os.Getenv("BENCH_KUBECTL"), "delete", "namespace", "--ignore-not-found", "--wait=true", namespace).Run()
+	work := strings.ReplaceAll(r.name, " ", "-")
 	if err := b.prepare(work, r.objects, ", wait: true, wait_timeout: 120"); err != nil {
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(b.ctx, 150*time.Second)
 	defer cancel()
 	at := make(chan time.Time, 1)
-	go watch(ctx, b.url+"/"+fmt.Sprintf(r.kind, namespace), r, at)
+	go watch(ctx, b.url+"/"+fmt.Sprintf(r.kind, r.namespace), r, at)
 	_, text, err := b.once(b.tools()[0].argv(work))
 	end := time.Now()
 	if failed := err != nil; failed != r.fails {
