@@ -106,8 +106,8 @@ func (c *Cluster) KindFor(apiVersion, kind string) (schema.GroupVersionKind, err
 	}
 	gvk := gv.WithKind(kind)
 	if apiVersion != "" {
-		if _, err := c.Mapping(gvk); err == nil {
-			return gvk, nil
+		if _, err := c.Mapping(gvk); err == nil || !meta.IsNoMatchError(err) {
+			return gvk, err
 		}
 	}
 	c.mu.Lock()
@@ -240,8 +240,21 @@ func invalidMessage(s metav1.Status) string {
 	return fmt.Sprintf("%s %q is invalid: %s", s.Details.Kind, s.Details.Name, strings.Join(causes, ", "))
 }
 
+// noKind says that a kind is not served.
+func noKind(kind, apiVersion string) error {
+	of := ""
+	if apiVersion != "" {
+		of = " of " + apiVersion
+	}
+	return fmt.Errorf("the cluster has no kind %s%s\nhint: is it misspelt, or is a CustomResourceDefinition or a controller missing?", kind, of)
+}
+
 // explainAPI says what an error of the API means for whoever wrote the task.
 func explainAPI(err error) error {
+	var unknown *meta.NoKindMatchError
+	if errors.As(err, &unknown) {
+		return noKind(unknown.GroupKind.Kind, schema.GroupVersion{Group: unknown.GroupKind.Group, Version: unknown.SearchedVersions[0]}.String())
+	}
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		s := status.Status()
@@ -249,6 +262,8 @@ func explainAPI(err error) error {
 		// 403 is also what a quota, a namespace that is going and pod security answer.
 		case apierrors.IsForbidden(err) && strings.Contains(s.Message, " cannot "):
 			return fmt.Errorf("%s\nhint: give the user the verb it names, or use another context", s.Message)
+		case apierrors.IsUnauthorized(err):
+			return errors.New("the API server does not know the credentials\nhint: look at the user of the kubeconfig's context, or at api_key, client_cert and client_key")
 		case apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict):
 			return fmt.Errorf("%s\nhint: server_side_apply.force_conflicts takes the fields over", s.Message)
 		}

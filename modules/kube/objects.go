@@ -180,8 +180,7 @@ func (v *View) resolve(objects []*unstructured.Unstructured, namespace string) (
 		case meta.IsNoMatchError(err):
 			wide, own := clusterWide[u.GroupVersionKind().GroupKind()]
 			if !own && !v.cluster.overlay.hasKind(u.GroupVersionKind().GroupKind()) {
-				return nil, fmt.Errorf("the cluster has no kind %s of %s\nhint: is a CustomResourceDefinition or a controller missing?",
-					u.GetKind(), u.GetAPIVersion())
+				return nil, noKind(u.GetKind(), u.GetAPIVersion())
 			}
 			it.unverified = "its kind is defined by the same run"
 			if !wide && u.GetNamespace() == "" {

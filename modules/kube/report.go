@@ -215,6 +215,13 @@ func (o *Outcome) status() map[string]any {
 	return s
 }
 
+func times(n int64) string {
+	if n == 1 {
+		return "once"
+	}
+	return fmt.Sprintf("%d times", n)
+}
+
 func reasonAnd(reason, message string) string {
 	switch {
 	case reason == "" || strings.Contains(message, reason):
@@ -245,7 +252,7 @@ func (o *Outcome) describe(b *strings.Builder) {
 		}
 		fmt.Fprintf(b, "%s%s\n", what, reasonAnd(o.Trouble.Reason, o.Trouble.Message))
 		if o.Trouble.Restarts > 0 {
-			fmt.Fprintf(b, "    restarted %d times\n", o.Trouble.Restarts)
+			fmt.Fprintf(b, "    restarted %s\n", times(o.Trouble.Restarts))
 		}
 	}
 	for _, e := range o.events {

@@ -518,6 +518,9 @@ func (t *tracker) podsOf(w *unstructured.Unstructured) []*unstructured.Unstructu
 	return pods
 }
 
+// echoes are messages of events that only say again why a container waits.
+var echoes = map[string]bool{"Error: ErrImagePull": true, "Error: ImagePullBackOff": true, "Error: ErrImageNeverPull": true}
+
 // eventsOf lists the warnings about an object, newest last, without those that say the
 // same as the trouble does.
 func (v *View) eventsOf(ctx context.Context, u *unstructured.Unstructured, since time.Time) []Event {
@@ -535,7 +538,7 @@ func (v *View) eventsOf(ctx context.Context, u *unstructured.Unstructured, since
 	for i := range list.Items {
 		e := object{list.Items[i].Object}
 		last, err := time.Parse(time.RFC3339, orElse(e.str("lastTimestamp"), e.str("eventTime")))
-		if err != nil || e.str("type") == eventNormal || last.Before(since.Add(-time.Minute)) {
+		if err != nil || e.str("type") == eventNormal || last.Before(since.Add(-time.Minute)) || echoes[strings.TrimSpace(e.str("message"))] {
 			continue
 		}
 		events = append(events, Event{
