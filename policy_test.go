@@ -63,7 +63,7 @@ var imports = map[string][]string{
 	"cmd/orch-helper":           {"modules", "modules/host", "modules/target", "modules/target/"},
 	"examples/":                 {},
 	".":                         {},
-	"testdata/":                 {"transport", "transport/", "modules/", "testdata/"},
+	"testdata/":                 {"transport", "transport/", "modules/", "testdata/", "playbook/jinja/value"},
 }
 
 // heavy are libraries that only the named rooms may link.
