@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// weightPart builds orch with symbols and lists what it is made of: the ten heaviest
-// modules, and why the linker keeps methods nobody calls.
+// weightPart builds orch with symbols and lists what it is made of: Go's own packages,
+// orch's and the ten heaviest dependencies, and why the linker keeps methods nobody calls.
 func weightPart(e env) error {
 	root := filepath.Dir(filepath.Dir(e.home))
 	program := filepath.Join(e.tmp, "orch")
@@ -34,7 +34,7 @@ func weightPart(e env) error {
 		return err
 	}
 	rows := [][]string{{"module", "code and data"}}
-	for _, w := range weights[:min(10, len(weights))] {
+	for _, w := range weights[:min(12, len(weights))] {
 		rows = append(rows, []string{w.name, mb(w.bytes)})
 	}
 	var all int64
@@ -93,7 +93,7 @@ func moduleOf(symbol string) string {
 	if m == nil {
 		return "the rest"
 	}
-	parts := strings.Split(m[1], "/")
+	parts := strings.Split(strings.ReplaceAll(m[1], "%2e", "."), "/")
 	switch first := parts[0]; {
 	case first == "vendor" || !strings.Contains(first, ".") && first != "orch":
 		return "Go's own"
