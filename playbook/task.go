@@ -200,9 +200,9 @@ func (sc *scope) checkMeta(t *Task) {
 			d.Hint = s
 		}
 	case word == "end_role" && t.Handler:
-		sc.errorf(*t.FreeForm.From, "Cannot execute 'end_role' from a handler")
+		sc.errorf(*t.FreeForm.From, "Cannot execute 'end_role' from a handler").Rule = RulePlaceless
 	case word == "end_role" && t.Role == nil:
-		sc.errorf(*t.FreeForm.From, "Cannot execute 'end_role' from outside of a role")
+		sc.errorf(*t.FreeForm.From, "Cannot execute 'end_role' from outside of a role").Rule = RulePlaceless
 	}
 }
 
