@@ -45,6 +45,9 @@ func (m Mode) finalize(v value.Value) (value.Value, error) {
 	case *value.Iterator, *value.DictView:
 		return unroll(v)
 	}
+	if value.Endless(v) {
+		return nil, value.Errorf("RecursionError", "the %s contains itself, or is too large", v.Type())
+	}
 	if u, ok := value.HasUndefined(v); ok {
 		return nil, &value.UndefinedError{U: u}
 	}
@@ -58,6 +61,9 @@ func unroll(v value.Value) (value.Value, error) {
 		return nil, err
 	}
 	out := value.NewList(items...)
+	if value.Endless(out) {
+		return nil, value.Errorf("RecursionError", "a value contains itself, or is too large")
+	}
 	if u, ok := value.HasUndefined(out); ok {
 		return nil, &value.UndefinedError{U: u}
 	}

@@ -570,6 +570,22 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestEndlessValues: a value that contains itself is an error, in every mode.
+func TestEndlessValues(t *testing.T) {
+	for _, mode := range []template.Mode{template.Classic, template.Native, template.Strict} {
+		b := newBench(t, template.Options{Mode: mode}, "n: 5", "")
+		for _, text := range []string{
+			"{% set l = [1] %}{% set _ = l.append(l) %}{{ l }}",
+			"{% set l = [1] %}{% set _ = l.append(l) %}x{{ l }}",
+			"{% set d = {} %}{% set _ = d.update({'k': [d, d]}) %}{{ d }}",
+			"{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l }}",
+			"{% set l = [1] %}{% set _ = l.append(l) %}{{ [l] | map('list') }}",
+		} {
+			b.fails(text, "contains itself, or is too large")
+		}
+	}
+}
+
 // TestStrictEndless: what hands on a template of its own is found out.
 func TestStrictEndless(t *testing.T) {
 	b := newBench(t, template.Options{Mode: template.Strict}, "a: \"{{ vars['a'] }}\"", "")

@@ -53,7 +53,10 @@ func flattenFilter(c *call) (value.Value, error) {
 	levels := -1
 	if c.has(0) {
 		n, err := value.ToInt(c.args[0])
-		if err != nil && slices.ContainsFunc(items, isSequence) { // Python asks no sooner
+		if s, isText := asStr(c.args[0]); isText {
+			err = typeErr("'>=' not supported between instances of 'str' and 'int': levels is %q", s)
+		}
+		if err != nil && slices.ContainsFunc(items, isSequence) { // Python compares no sooner
 			return nil, err
 		}
 		levels, _ = asInt(n)
