@@ -140,11 +140,12 @@ func sequence(first, last string, step int) ([]string, error) {
 		if a > b {
 			return nil, fmt.Errorf("host range must have begin <= end, not %s:%s", first, last)
 		}
-		if (b-a)/step >= maxRange {
+		more := (uint64(b) - uint64(a)) / uint64(step) // b-a may be more than an int holds
+		if more >= maxRange {
 			return nil, fmt.Errorf("host range %s:%s makes more than %d hosts", first, last, maxRange)
 		}
-		for n := a; n <= b; n += step {
-			items = append(items, fmt.Sprintf("%0*d", width, n))
+		for i := range int(more) + 1 {
+			items = append(items, fmt.Sprintf("%0*d", width, a+i*step))
 		}
 	case len(first) == 1 && len(last) == 1 && isLetter(first[0]) && isLetter(last[0]):
 		const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -152,8 +153,8 @@ func sequence(first, last string, step int) ([]string, error) {
 		if i > j {
 			return nil, rangeErrorf("host range must have begin <= end, not %s:%s", first, last)
 		}
-		for n := i; n <= j; n += step {
-			items = append(items, letters[n:n+1])
+		for n := range (j-i)/step + 1 {
+			items = append(items, letters[i+n*step:i+n*step+1])
 		}
 	default:
 		return nil, fmt.Errorf("host range %s:%s is neither numbers nor letters", first, last)

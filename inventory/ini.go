@@ -2,7 +2,10 @@ package inventory
 
 import (
 	"fmt"
+	"maps"
+	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"orch/playbook/jinja/value"
@@ -43,17 +46,22 @@ func (inv *Inventory) readINI(file string, text []byte) source.Diagnostics {
 		n++
 		r.line(n, strings.TrimRight(line, "\r\n"))
 	}
-	for name, p := range r.pending {
+	names := slices.SortedFunc(maps.Keys(r.pending), func(a, b string) int { return r.pending[a].pos.Line - r.pending[b].pos.Line })
+	for _, name := range names {
+		p := r.pending[name]
 		if r.declared[name] {
 			continue
 		}
-		msg := fmt.Sprintf("section [%s:vars] not valid for undefined group %q", name, name)
 		if p.used != "" {
-			msg = fmt.Sprintf("section [%s:children] includes undefined group %q", p.used, name)
+			r.errorf(p.pos,
+				fmt.Sprintf("Section [%s:children] includes undefined group: %s", p.used, name),
+				"section [%s:children] includes undefined group %q", p.used, name)
+		} else {
+			r.errorf(p.pos,
+				fmt.Sprintf("Section [%s:vars] not valid for undefined group: %[1]s", name),
+				"section [%s:vars] not valid for undefined group %[1]q", name)
 		}
-		r.diags = append(r.diags, source.Diagnostic{
-			Pos: p.pos, Msg: msg, Hint: fmt.Sprintf("declare it with a section [%s]", name),
-		})
+		r.diags[len(r.diags)-1].Hint = fmt.Sprintf("declare it with a section [%s]", name)
 	}
 	return r.diags
 }
@@ -62,8 +70,18 @@ func (r *iniReader) pos(line, col int) source.Pos {
 	return source.Pos{File: r.file, Line: line, Col: col}
 }
 
-func (r *iniReader) errorf(pos source.Pos, format string, args ...any) {
-	r.diags = append(r.diags, source.Diagnostic{Pos: pos, Msg: fmt.Sprintf(format, args...)})
+// errorf adds a mistake; theirs are ansible-core's words, which follow the place.
+func (r *iniReader) errorf(pos source.Pos, theirs, format string, args ...any) {
+	path := r.file
+	if abs, err := filepath.Abs(path); err == nil {
+		path = abs
+	}
+	r.mistake(pos, fmt.Sprintf("%s:%d: %s", path, pos.Line, theirs), fmt.Sprintf(format, args...))
+}
+
+// mistake adds a mistake in our words and in ansible-core's, which name no other place.
+func (r *iniReader) mistake(pos source.Pos, theirs, ours string) {
+	r.diags = append(r.diags, source.Diagnostic{Pos: pos, Msg: ours, Ansible: &source.Ansible{Msg: theirs, Placeless: true}})
 }
 
 func (r *iniReader) line(n int, raw string) {
@@ -78,7 +96,10 @@ func (r *iniReader) line(n int, raw string) {
 			return
 		}
 		if r.kind != "hosts" || strings.HasSuffix(line, "]") && !strings.Contains(line, ":") {
-			r.errorf(r.pos(n, col), "invalid section entry %q: no spaces or colons around the name, like [web] or [web:vars]", line)
+			r.errorf(r.pos(n, col),
+				fmt.Sprintf("Invalid section entry: '%s'. Please make sure that there are no spaces in the section entry, "+
+					"and that there are no other invalid characters", line),
+				"invalid section entry %q: no spaces or colons around the name, like [web] or [web:vars]", line)
 			return
 		}
 	}
@@ -90,14 +111,16 @@ func (r *iniReader) line(n int, raw string) {
 	case "children":
 		name := strings.TrimSpace(stripComment(line))
 		if strings.ContainsAny(name, " \t=") {
-			r.errorf(r.pos(n, col), "expected group name, got %q", line)
+			r.errorf(r.pos(n, col),
+				fmt.Sprintf("Expected group name, got: %s", line),
+				"expected group name, got %q", line)
 			return
 		}
 		if !r.declared[name] {
 			r.pending[name] = pendingSection{"children", r.pos(n, col), r.group.Name}
 		}
 		if err := r.inv.link(r.group, r.inv.addGroup(name)); err != nil {
-			r.errorf(r.pos(n, col), "%v", err)
+			r.mistake(r.pos(n, col), err.Error(), err.Error())
 		}
 	}
 }
@@ -107,10 +130,10 @@ func (r *iniReader) section(n, col int, name, kind string) {
 		kind = "hosts"
 	}
 	if kind != "hosts" && kind != "vars" && kind != "children" {
-		r.diags = append(r.diags, source.Diagnostic{
-			Pos: r.pos(n, col), Msg: fmt.Sprintf("section [%s:%s] has unknown type %q", name, kind, kind),
-			Hint: "one of hosts, vars, children",
-		})
+		r.errorf(r.pos(n, col),
+			fmt.Sprintf("Section [%s:%s] has unknown type: %[2]s", name, kind),
+			"section [%s:%s] has unknown type %[2]q", name, kind)
+		r.diags[len(r.diags)-1].Hint = "one of hosts, vars, children"
 		kind = "skip"
 	}
 	if kind == "vars" {
@@ -128,7 +151,10 @@ func (r *iniReader) section(n, col int, name, kind string) {
 func (r *iniReader) host(n int, raw string) {
 	tokens, err := shellSplit(raw)
 	if err != nil {
-		r.errorf(r.pos(n, 1), "%v in host line %q", err, strings.TrimSpace(raw))
+		line := strings.TrimSpace(raw)
+		r.errorf(r.pos(n, 1),
+			fmt.Sprintf("Error parsing host definition '%s': %s", line, err),
+			"%v in host line %q", err, line)
 		return
 	}
 	if len(tokens) == 0 {
@@ -147,7 +173,11 @@ func (r *iniReader) host(n int, raw string) {
 			return
 		}
 	}
-	r.errorf(r.pos(n, head.col), "%v", err)
+	msg := err.Error()
+	if strings.HasSuffix(head.text, ":") {
+		msg = fmt.Sprintf("Invalid host pattern '%s' supplied, ending in ':' is not allowed, this character is reserved to provide a port.", head.text)
+	}
+	r.mistake(r.pos(n, head.col), msg, err.Error())
 }
 
 // declare adds hosts to a group and gives each the variables.
@@ -168,9 +198,9 @@ func (r *iniReader) hostVars(n int, tokens []token) (*value.Dict, bool) {
 	for _, t := range tokens {
 		k, v, ok := strings.Cut(t.text, "=")
 		if !ok {
-			r.diags = append(r.diags, source.Diagnostic{
-				Pos: r.pos(n, t.col), Msg: fmt.Sprintf("expected key=value host variable assignment, got %q", t.text),
-			})
+			r.errorf(r.pos(n, t.col),
+				fmt.Sprintf("Expected key=value host variable assignment, got: %s", t.text),
+				"expected key=value host variable assignment, got %q", t.text)
 			return nil, false
 		}
 		origin := r.pos(n, t.col+len(k)+1)
@@ -182,7 +212,9 @@ func (r *iniReader) hostVars(n int, tokens []token) (*value.Dict, bool) {
 func (r *iniReader) variable(n, col int, line string) {
 	k, v, ok := strings.Cut(line, "=")
 	if !ok {
-		r.errorf(r.pos(n, col), "expected key=value, got %q", line)
+		r.errorf(r.pos(n, col),
+			fmt.Sprintf("Expected key=value, got: %s", line),
+			"expected key=value, got %q", line)
 		return
 	}
 	v = strings.TrimSpace(v)

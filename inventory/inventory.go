@@ -65,6 +65,8 @@ type Inventory struct {
 	merge    func(low, high *value.Dict) *value.Dict
 	replace  bool
 	replaced bool // a name was made valid
+	// lenient says that nothing is said of names that cannot be variables.
+	lenient bool
 	// current is the source that is being read.
 	current string
 
@@ -83,6 +85,14 @@ type Failure struct {
 	// Kind is the kind that tried, "" if none did.
 	Kind  string
 	Diags source.Diagnostics
+	// Attempts are what ansible-core 2.18 tries with such a source, in its order.
+	Attempts []Attempt
+}
+
+// An Attempt is what a kind of source says of a source that is none of its.
+type Attempt struct {
+	Kind string
+	Why  source.Diagnostic
 }
 
 // New makes an inventory of the groups all and ungrouped.
@@ -219,6 +229,19 @@ func (inv *Inventory) SetVars(h *Host, vars *value.Dict) error {
 	}
 	h.Vars = merged // readers may hold the old dict
 	return nil
+}
+
+// Remarks returns what is to be said of the name of a group that a task makes: "" for a
+// name that can be a variable's.
+func (inv *Inventory) Remarks(name string) string {
+	if inv.lenient || !invalidName.MatchString(name) {
+		return ""
+	}
+	done := "but not replaced"
+	if inv.replace {
+		done = "and automatically replaced"
+	}
+	return "Invalid characters were found in group names " + done + ", use -vvvv to see details"
 }
 
 func checkGroupName(name string) error {

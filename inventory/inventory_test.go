@@ -307,6 +307,27 @@ func FuzzINI(f *testing.F) {
 	})
 }
 
+func FuzzYAML(f *testing.F) {
+	f.Add("all:\n  hosts:\n    a[1:3]:22: {x: 1}\n  children:\n    web: {vars: {y: '{{ x }}'}, hosts: a1}\n")
+	f.Add("web: &w {hosts: {h: }}\ndb:\n  <<: *w\n  children: {web: , db: }\n")
+	f.Add("plugin: generator\nhosts: {name: x}\n")
+	f.Add(`{"all": {"hosts": {"[::1]:22": null, "5": {}}, "children": ["a"]}}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		l := loader{ctx: t.Context(), inv: New()}
+		if err := l.yaml("x.yml", []byte(text)); err != nil {
+			_ = err.Error()
+		}
+		l.inv.reconcile()
+		l.checkNames()
+		for _, h := range l.inv.Hosts() {
+			if got, ok := l.inv.Host(h.Name); !ok || got != h {
+				t.Errorf("host %q is not found by its name", h.Name)
+			}
+			l.inv.GroupsOf(h)
+		}
+	})
+}
+
 func FuzzPattern(f *testing.F) {
 	for _, p := range []string{"all", "a:&b:!c", "~x[", "web[0:1]", "[::1]:22", "[!", "a[-9]"} {
 		f.Add(p)

@@ -52,15 +52,18 @@ var invalidName = regexp.MustCompile(`[^A-Za-z0-9_]|^[0-9]`)
 // is wrong with one source does not keep the others from being read.
 func Load(ctx context.Context, sources []string, o Options) (*Inventory, source.Diagnostics) {
 	inv := New()
+	inv.lenient = o.Names == "ignore" || o.Names == "silently"
 	inv.merge, inv.replace = o.Merge, o.Names == "always" || o.Names == "silently"
 	l := loader{ctx: ctx, inv: inv, opts: o}
 	for _, src := range sources {
 		inv.Sources = append(inv.Sources, src)
 		l.source(src, true)
 	}
-	inv.mu.Lock()
-	inv.reconcile()
-	inv.mu.Unlock()
+	if inv.Parsed { // ansible-core 2.18 leaves what came of sources that failed as it is
+		inv.mu.Lock()
+		inv.reconcile()
+		inv.mu.Unlock()
+	}
 	l.checkNames()
 	return inv, l.diags
 }
@@ -116,7 +119,7 @@ func (l *loader) source(src string, top bool) {
 		kind = l.file(src, info)
 	}
 	if diags := l.diags[before:]; diags.HasErrors() {
-		l.inv.Failed = append(l.inv.Failed, Failure{src, kind, diags.Only(source.Error)})
+		l.inv.Failed = append(l.inv.Failed, Failure{src, kind, diags.Only(source.Error), l.attempts(src, kind, diags.Only(source.Error))})
 		return
 	}
 	l.inv.Parsed = true
@@ -212,13 +215,17 @@ func (l *loader) file(path string, info fs.FileInfo) (kind string) {
 	switch {
 	case info.Mode()&0o111 != 0 && l.enabled("script") && bytes.HasPrefix(text, []byte("#!")):
 		kind, err = "script", l.script(path)
-	case ext == ".yml" || ext == ".yaml" || ext == ".json", ext != ".toml" && looksLikeYAML(text):
+	case l.enabled("yaml") && (ext == ".yml" || ext == ".yaml" || ext == ".json" || ext != ".toml" && looksLikeYAML(text)):
 		kind, err = "yaml", l.yaml(path, text)
-	case ext == ".toml":
+	case ext == ".toml" && l.enabled("toml"):
 		kind, err = "toml", l.toml(path, text)
-	default:
+	case l.enabled("ini"):
 		kind = "ini"
 		l.diags = append(l.diags, l.inv.readINI(path, text)...)
+	case ext == "" && l.enabled("yaml"):
+		kind, err = "yaml", l.yaml(path, text)
+	default:
+		err = fmt.Errorf("no kind of inventory that is enabled reads it, of %s", strings.Join(l.opts.Enabled, ", "))
 	}
 	if err != nil {
 		l.fail(path, err)
@@ -274,7 +281,7 @@ func (l *loader) checkNames() {
 			})
 		}
 	}
-	if l.opts.Names == "ignore" || l.opts.Names == "silently" {
+	if l.inv.lenient {
 		return
 	}
 	if l.inv.replace {

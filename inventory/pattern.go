@@ -59,6 +59,9 @@ func (inv *Inventory) MatchTerms(terms []string) ([]*Host, error) {
 			return nil
 		}
 		hosts, err := inv.term(term)
+		if errors.Is(err, errNoIndex) {
+			return nil
+		}
 		if err != nil || len(hosts) == 0 && term != All {
 			none.Patterns = append(none.Patterns, term)
 		}
@@ -97,6 +100,9 @@ func filter(hosts, other []*Host, in bool) []*Host {
 
 var subscript = regexp.MustCompile(`^(.+)\[(?:(-?[0-9]+)|([0-9]+)[:-]([0-9]*))\]$`)
 
+// errNoIndex says that a subscript is out of range: no mismatch to ansible-core 2.18.
+var errNoIndex = errors.New("no host of that index")
+
 // term matches one term without & or !: a name, glob, ~regex, each with an optional
 // subscript [n], [a:b].
 func (inv *Inventory) term(term string) ([]*Host, error) {
@@ -115,6 +121,9 @@ func (inv *Inventory) term(term string) ([]*Host, error) {
 	hosts, err := inv.enumerate(base)
 	if err != nil {
 		return nil, err
+	}
+	if base != term && len(hosts) > 0 && len(pick(hosts)) == 0 {
+		return nil, errNoIndex
 	}
 	hosts = pick(hosts)
 	if inv.cache == nil {

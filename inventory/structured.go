@@ -56,10 +56,23 @@ func (l *loader) yaml(path string, text []byte) error {
 			r.errorf(nil, "the inventory is empty")
 			return r.err()
 		}
-		r.errorf(nil, "an inventory is a mapping of groups, not a %s", root.Type())
+		class := root.Type()
+		switch root.(type) {
+		case *value.List:
+			class = "ansible.parsing.yaml.objects.AnsibleSequence"
+		case value.Str:
+			class = "ansible.parsing.yaml.objects.AnsibleUnicode"
+		}
+		r.diags = append(r.diags, source.Diagnostic{
+			Pos: r.at(nil), Msg: fmt.Sprintf("an inventory is a mapping of groups, not a %s", root.Type()),
+			Ansible: &source.Ansible{
+				Msg:       "YAML inventory has invalid structure, it should be a dictionary, got: <class '" + class + "'>",
+				Placeless: true,
+			},
+		})
 		return r.err()
 	}
-	if plugin, ok := d.GetStr("plugin"); ok {
+	if plugin, ok := d.GetStr("plugin"); ok && value.Truth(plugin) {
 		return l.plugin(path, plugin, d)
 	}
 	for k, v := range d.All() {

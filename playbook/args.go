@@ -1,6 +1,7 @@
 package playbook
 
 import (
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -114,7 +115,7 @@ func (sc *scope) collectionModule(name string) string {
 // are reported.
 func (sc *scope) findAction(n *source.Node, o object) (action, bool) {
 	var found []action
-	var unknown []*source.Node
+	var unknown []source.Entry
 	for _, e := range n.Entries {
 		name := e.Key.Text
 		switch {
@@ -126,14 +127,15 @@ func (sc *scope) findAction(n *source.Node, o object) (action, bool) {
 			}
 		case keywords[name].on&onTasks != 0 || strings.HasPrefix(name, "with_"):
 		case removed[name] != "" && !sc.knownModule(name):
-			sc.invalidKey(e.Key, o, o.String())
+			sc.unknownKey(n, e.Key, o)
 			if name == "include" {
+				sc.extraParams(&sc.diags[len(sc.diags)-1], n, e)
 				return action{}, false
 			}
 		case sc.known(name) && !(keywords[name].on != 0 && sc.c.Modules == nil):
 			found = append(found, action{name: name, key: e.Key, arg: e.Value})
 		default:
-			unknown = append(unknown, e.Key)
+			unknown = append(unknown, e)
 		}
 	}
 	if len(found) > 1 {
@@ -145,8 +147,8 @@ func (sc *scope) findAction(n *source.Node, o object) (action, bool) {
 		sc.noAction(n, unknown)
 		return action{}, false
 	}
-	for _, key := range unknown {
-		sc.unknownKey(key, o)
+	for _, e := range unknown {
+		sc.unknownKey(n, e.Key, o)
 	}
 	return found[0], true
 }
@@ -161,10 +163,18 @@ func (sc *scope) knownModule(name string) bool {
 	return ok || sc.executable(name) != ""
 }
 
-// unknownKey reports a key beside a task's module.
-func (sc *scope) unknownKey(key *source.Node, o object) {
-	class := o.String()
-	d := sc.invalidKey(key, o, class)
+// unknownKey reports a key beside a task's module. ansible-core takes both for modules.
+func (sc *scope) unknownKey(task, key *source.Node, o object) {
+	d := sc.invalidKey(key, o, o.String())
+	var modules []string
+	for _, e := range task.Entries {
+		if keywords[e.Key.Text].on&onTasks == 0 && !strings.HasPrefix(e.Key.Text, "with_") {
+			modules = append(modules, e.Key.Text)
+		}
+	}
+	if len(modules) > 1 {
+		d.Ansible = &source.Ansible{Msg: fmt.Sprintf("conflicting action statements: %s, %s", modules[0], modules[1]), Pos: task.Pos()}
+	}
 	if sc.c.LenientTasks {
 		d.Severity, d.Msg = source.Warning, "Ignoring invalid attribute: "+key.Text
 	}
@@ -172,20 +182,42 @@ func (sc *scope) unknownKey(key *source.Node, o object) {
 
 // noAction reports a task without a module: the first key that is no keyword was meant
 // to be one, or to be a keyword.
-func (sc *scope) noAction(n *source.Node, unknown []*source.Node) {
+func (sc *scope) noAction(n *source.Node, unknown []source.Entry) {
 	if len(unknown) == 0 {
 		sc.errorf(n.Pos(), "no module/action detected in task.")
 		return
 	}
-	for i, key := range unknown {
+	for i, e := range unknown {
+		key := e.Key
 		if i > 0 {
-			sc.unknownKey(key, onTask)
+			sc.unknownKey(n, key, onTask)
 			continue
 		}
 		d := mark(sc.errorf(key.Pos(), "couldn't resolve module/action '%s'. This often indicates a misspelling, "+
 			"missing collection, or incorrect module path.", key.Text), key.Text)
 		d.Hint = sc.suggestModule(key.Text)
+		sc.extraParams(d, n, e)
 	}
+}
+
+// extraParams is what ansible-core says of a module that is not there and is given a free
+// form: it looks at that first.
+func (sc *scope) extraParams(d *source.Diagnostic, task *source.Node, e source.Entry) {
+	if !e.Value.IsStr() || isTemplate(e.Value.Text) {
+		return
+	}
+	if _, free, _, err := keyval.Parse(e.Value.Text, nil); err == nil && free != "" {
+		d.Ansible = &source.Ansible{Msg: extraParams(e.Key.Text), Pos: task.Pos()}
+	}
+}
+
+// extraParams is ansible-core 2.18's message about a free form for a module that takes
+// none. It has the modules by their short names.
+func extraParams(action string) string {
+	names := slices.DeleteFunc(slices.Clone(freeForm), func(name string) bool { return strings.Contains(name, ".") })
+	slices.Sort(names)
+	return fmt.Sprintf("this task '%s' has extra params, which is only allowed in the following modules: %s",
+		action, strings.Join(names, ", "))
 }
 
 // suggestModule finds the module or keyword most like a name.
@@ -303,7 +335,7 @@ func (sc *scope) stringArgs(t *Task, n *source.Node, text string, from int) {
 	}
 	pairs, free, freeAt, err := keyval.Parse(text, only)
 	if err != nil {
-		sc.errorf(n.Pos(), "%s", err)
+		sc.errorf(n.Pos(), "%s", err).Ansible = &source.Ansible{Msg: fmt.Sprintf("%s. %[1]s", err), Pos: t.Pos}
 		return
 	}
 	at := func(off int) *source.Pos {
@@ -389,10 +421,6 @@ func (sc *scope) rawParameters(t *Task, a action) {
 		t.FreeForm = nil
 		return
 	}
-	// ansible-core 2.18 names the task's place, and the modules by their short names.
-	names := slices.DeleteFunc(slices.Clone(freeForm), func(name string) bool { return strings.Contains(name, ".") })
-	slices.Sort(names)
-	d := sc.errorf(t.Pos, "this task '%s' has extra params, which is only allowed in the following modules: %s",
-		t.Action, strings.Join(names, ", "))
+	d := sc.errorf(t.Pos, "%s", extraParams(t.Action)) // ansible-core 2.18 names the task's place
 	d.Hint = "write the arguments as a mapping below " + a.name
 }

@@ -342,18 +342,36 @@ func setModuleDefaults(sc *scope, k *Keywords, n *source.Node, _ object) {
 			continue
 		}
 		if item.Kind != source.MappingNode {
-			sc.errorf(item.Pos(), "%s", moduleDefaultsMsg)
+			sc.errorf(item.Pos(), "%s", moduleDefaultsMsg).Ansible = placeless()
 			continue
 		}
 		for _, e := range item.Entries {
+			if group, ok := strings.CutPrefix(e.Key.Text, "group/"); ok {
+				sc.actionGroup(e.Key, group)
+			}
 			if isTemplate(e.Key.Text) {
-				sc.errorf(e.Key.Pos(), "%s", moduleDefaultsMsg)
+				sc.errorf(e.Key.Pos(), "%s", moduleDefaultsMsg).Ansible = placeless()
 			}
 		}
 		v := item.Value(source.Author)
 		sc.checkTemplates(v, false)
 		k.ModuleDefaults = append(k.ModuleDefaults, v)
 	}
+}
+
+// actionGroup checks the name of a group that module_defaults are for.
+func (sc *scope) actionGroup(key *source.Node, name string) {
+	parts := strings.Split(name, ".")
+	if len(parts) < 3 {
+		name = builtin + name
+	} else if sc.play != nil && sc.c.Roles.Collection(parts[0]+"."+parts[1], sc.play.Dir) != "" {
+		return // which modules it holds is written in the collection's metadata
+	}
+	if sc.c.ActionGroup == nil || sc.c.ActionGroup(name) {
+		return
+	}
+	mark(sc.errorf(key.Pos(), "Error loading module_defaults: could not resolve the module_defaults group %s", name), key.Text).
+		Ansible = placeless()
 }
 
 func setCollections(sc *scope, k *Keywords, n *source.Node, _ object) {

@@ -25,6 +25,9 @@ type Config struct {
 	Templates Checker
 	// Lookup reports whether there is a lookup of that name, for with_…; nil: any.
 	Lookup func(name string) bool
+	// ActionGroup reports whether there is a group of modules of that full name, for
+	// module_defaults; nil: any.
+	ActionGroup func(name string) bool
 	// Static templates what must be known while loading: the file of import_tasks, the
 	// name of import_role, import_playbook. t is the import, nil for import_playbook. nil
 	// refuses templates there.

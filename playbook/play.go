@@ -26,11 +26,15 @@ func (ld *load) playbook(path string, from *source.Node, stack []string, given *
 	switch {
 	case n == nil || n.IsNull():
 		if read {
-			ld.errorf(at, "Empty playbook, nothing to do: %s", path)
+			ld.errorf(at, "Empty playbook, nothing to do: %s", path).Ansible = &source.Ansible{
+				Msg: "Empty playbook, nothing to do: " + absolute(path), Placeless: true,
+			}
 		}
 		return nil
 	case n.Kind != source.SequenceNode:
-		ld.errorf(n.Pos(), "A playbook must be a list of plays, got %s instead: %s", n.Describe(), path)
+		ld.errorf(n.Pos(), "A playbook must be a list of plays, got %s instead: %s", n.Describe(), path).Ansible = &source.Ansible{
+			Msg: fmt.Sprintf("A playbook must be a list of plays, got a %s instead: %s", pythonClass(n), absolute(path)),
+		}
 		return nil
 	case len(n.Items) == 0:
 		ld.errorf(n.Pos(), "A playbook must contain at least one play: %s", path)
@@ -53,7 +57,9 @@ func (ld *load) playbook(path string, from *source.Node, stack []string, given *
 			plays = append(plays, sc.importPlaybook(item, imported, append(slices.Clone(stack), path))...)
 			continue
 		}
+		before := len(ld.diags)
 		sc.readPlay(item)
+		ld.diags.Belong(before, item.Pos())
 		plays = append(plays, sc.play)
 	}
 	return plays
@@ -178,7 +184,8 @@ func (sc *scope) readPlay(n *source.Node) {
 	}
 	p.Vars = overlay(p.Vars, sc.given) // what is imported statically may be named by them
 	if n.Get("hosts").Key == nil {
-		sc.errorf(n.Pos(), "the field 'hosts' is required but was not set").Hint = "write the hosts of the play, or \"hosts: all\""
+		d := sc.errorf(n.Pos(), "the field 'hosts' is required but was not set")
+		d.Hint, d.Ansible = "write the hosts of the play, or \"hosts: all\"", placeless()
 	}
 	sc.inherit(&p.Keywords)
 	p.Roles = sc.roleEntries(lists["roles"], "roles", nil)
@@ -233,17 +240,11 @@ func (sc *scope) anyValue(n *source.Node) value.Value {
 	return v
 }
 
-// RulePlaceless marks mistakes whose place Ansible does not name.
-const RulePlaceless = "placeless"
-
-// RuleVault marks a file that cannot be decrypted.
-const RuleVault = "vault"
-
 // hosts reads the pattern of a play.
 func (sc *scope) hosts(n *source.Node) {
 	switch {
 	case n.IsNull() || n.Kind == source.SequenceNode && len(n.Items) == 0 || n.IsStr() && n.Text == "":
-		sc.errorf(n.Pos(), "Hosts list cannot be empty. Please check your playbook").Rule = RulePlaceless
+		sc.errorf(n.Pos(), "Hosts list cannot be empty. Please check your playbook").Ansible = placeless()
 	case n.Kind == source.SequenceNode:
 		for _, item := range n.Items {
 			if item.IsNull() {
@@ -263,7 +264,7 @@ var strategies = []string{"linear", "free", "host_pinned", "debug"}
 func (sc *scope) checkStrategy(n *source.Node) {
 	lit, ok := literal(n)
 	if ok && !slices.Contains(strategies, short(lit)) {
-		d := mark(sc.errorf(n.Pos(), "Invalid play strategy specified: %s", lit), lit)
+		d := mark(sc.fault(n.Pos(), "Invalid play strategy specified: %s", lit), lit)
 		d.Hint = "one of " + strings.Join(strategies, ", ")
 	}
 }
@@ -370,11 +371,7 @@ func (ld *load) decrypt(path string, pos source.Pos) (plaintext, bool) {
 	}
 	ld.c.Files.Hide(path)
 	fail := func(why string) (plaintext, bool) {
-		var ds source.Diagnostics
-		d := ds.Errorf(pos, "decrypt %q: %s", path, why)
-		d.Rule = RuleVault
-		d.Hint = "give the password with --vault-password-file or --ask-vault-pass"
-		return plaintext{diags: ds}, true
+		return plaintext{diags: source.Diagnostics{Undecrypted(path, pos, why)}}, true
 	}
 	if ld.c.OpenVault == nil {
 		return fail("attempting to decrypt but no vault secrets found")

@@ -143,6 +143,9 @@ func (sc scope) useRole(use roleUse) *Role {
 	found, searched, ok := sc.findRole(use)
 	if !ok {
 		d := mark(sc.errorf(use.pos, "the role '%s' was not found in %s", use.name, strings.Join(searched, ":")), use.name)
+		d.Ansible = &source.Ansible{
+			Msg: fmt.Sprintf("the role '%s' was not found in %s", use.name, strings.Join(absolutes(searched), ":")), Code: ansibleError,
+		}
 		d.Hint = source.DidYouMean(use.name, sc.c.Roles.Names(sc.roleSearch(use)))
 		return nil
 	}
@@ -211,7 +214,7 @@ func (sc *scope) ends(r *Role, use roleUse) bool {
 	for _, p := range slices.Backward(r.Parents) {
 		if p.Path == r.Path && (use.owner != nil || p.TasksFrom == r.TasksFrom) {
 			sc.errorf(use.pos, "A recursion loop was detected with the roles specified. "+
-				"Make sure child roles do not have dependencies on parent roles")
+				"Make sure child roles do not have dependencies on parent roles").Ansible = &source.Ansible{Code: ansibleError}
 			return false
 		}
 		if !p.Static {
@@ -411,6 +414,20 @@ func dictOrNil(d *value.Dict) value.Value {
 		return nil
 	}
 	return d
+}
+
+// absolutes are the folders a search looked at as ansible-core lists them.
+func absolutes(searched []string) []string {
+	var out []string
+	for _, dir := range searched {
+		if strings.HasPrefix(dir, "collection ") {
+			continue
+		}
+		if dir = absolute(dir); !slices.Contains(out, dir) {
+			out = append(out, dir)
+		}
+	}
+	return out
 }
 
 // absolute is a path as messages and results show it.

@@ -175,6 +175,9 @@ func originOf(v value.Value) source.Pos {
 var pythonKeywords = strings.Fields("False None True and as assert async await break class continue def del elif else except " +
 	"finally for from global if import in is lambda nonlocal not or pass raise return try while with yield")
 
+// Identifier reports whether name can be the name of a variable.
+func Identifier(name string) bool { return identifier(name) }
+
 // identifier reports whether name can be the name of a variable.
 func identifier(name string) bool {
 	for i := range len(name) {

@@ -23,8 +23,12 @@ func (sc scope) nodes(n *source.Node, what string) []Node {
 		if n.Kind == source.ScalarNode {
 			given = n.Text
 		}
-		sc.errorf(n.Pos(), "A malformed block was encountered while loading %s: %s should be a list or None", what, given).
-			Hint = "write a list of tasks, each after a dash"
+		d := sc.errorf(n.Pos(), "A malformed block was encountered while loading %s: %s should be a list or None", what, given)
+		d.Hint = "write a list of tasks, each after a dash"
+		if sc.play != nil {
+			why := fmt.Sprintf("%s should be a list or None but is %s", value.String(n.Value(source.Author)), pythonClass(n))
+			d.Ansible = &source.Ansible{Msg: fmt.Sprintf("A malformed block was encountered while loading %s: %s. %[2]s", what, why), Pos: sc.play.Pos}
+		}
 		return nil
 	}
 	out := make([]Node, 0, len(n.Items))
@@ -49,10 +53,18 @@ func (sc scope) node(n *source.Node, what string) []Node {
 	}
 	for _, word := range []string{"block", "rescue", "always"} {
 		if n.Get(word).Key != nil {
-			return sc.blockNode(n)
+			return sc.entry(n, scope.blockNode)
 		}
 	}
-	return sc.taskNode(n)
+	return sc.entry(n, scope.taskNode)
+}
+
+// entry reads a task or block and says of the mistakes in it where ansible-core sees them.
+func (sc scope) entry(n *source.Node, read func(scope, *source.Node) []Node) []Node {
+	before := len(sc.diags)
+	nodes := read(sc, n)
+	sc.diags.Belong(before, n.Pos())
+	return nodes
 }
 
 func (sc scope) blockNode(n *source.Node) []Node {
@@ -200,9 +212,9 @@ func (sc *scope) checkMeta(t *Task) {
 			d.Hint = s
 		}
 	case word == "end_role" && t.Handler:
-		sc.errorf(*t.FreeForm.From, "Cannot execute 'end_role' from a handler").Rule = RulePlaceless
+		sc.errorf(*t.FreeForm.From, "Cannot execute 'end_role' from a handler").Ansible = placeless()
 	case word == "end_role" && t.Role == nil:
-		sc.errorf(*t.FreeForm.From, "Cannot execute 'end_role' from outside of a role").Rule = RulePlaceless
+		sc.errorf(*t.FreeForm.From, "Cannot execute 'end_role' from outside of a role").Ansible = placeless()
 	}
 }
 
@@ -220,8 +232,9 @@ func (sc *scope) taskKeyword(t *Task, e source.Entry, o object) {
 		t.Delay = sc.simple(e, word)
 	case "register":
 		t.Register = sc.simple(e, word)
-		if lit, ok := literal(e.Value); ok && !identifier(lit) {
-			mark(sc.errorf(e.Value.Pos(), "Invalid variable name in 'register' specified: '%s'", lit), lit)
+		// A template is no name either: ansible-core checks it as it is written.
+		if lit := e.Value.Text; e.Value.Kind == source.ScalarNode && !e.Value.IsNull() && !identifier(lit) {
+			mark(sc.errorf(e.Value.Pos(), "Invalid variable name in 'register' specified: '%s'", lit), lit).Ansible = placeless()
 		}
 	case "changed_when":
 		t.ChangedWhen = sc.conditions(e.Value, "changed_when")

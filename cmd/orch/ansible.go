@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -13,8 +14,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"orch/inventory"
-	"orch/playbook"
 	"orch/playbook/report"
 	"orch/playbook/run"
 	"orch/playbook/settings"
@@ -185,12 +184,14 @@ func (p *persona) finish(cmd *cobra.Command, err error) int {
 		return own.code
 	case errors.As(err, &exit) && (exit.quiet || exit.err == nil):
 		return ansibleCode(exit.code)
-	case errors.As(err, &diags) && diags.Only(source.Error)[0].Rule == playbook.RuleVault:
-		p.display.Error(vaultText(diags.Only(source.Error)[0]))
-		return ansibleError
 	case errors.As(err, &diags):
-		p.display.Error(p.text(diags))
-		return ansibleParserError
+		text, code := p.mistake(diags)
+		if diags[0].Rule == run.RuleNoStart {
+			p.display.Trouble(text)
+			return exitOK
+		}
+		p.display.Error(text)
+		return code
 	case errors.As(err, &abort):
 		text := abort.Error()
 		if !abort.Placeless {
@@ -204,12 +205,19 @@ func (p *persona) finish(cmd *cobra.Command, err error) int {
 	return ansibleError
 }
 
-// text is the first error of some, which is all Ansible would have come to.
-func (p *persona) text(diags source.Diagnostics) string {
+// mistake is the first error of some, which is all Ansible would have come to, and its
+// exit code.
+func (p *persona) mistake(diags source.Diagnostics) (text string, code int) {
 	d := diags.Only(source.Error)[0]
-	msg := d.Msg
-	if d.Rule == playbook.RulePlaceless {
-		return msg
+	msg, pos, code := d.Msg, d.Pos, ansibleParserError
+	if as := d.Ansible; as != nil {
+		msg, code = cmp.Or(as.Msg, msg), cmp.Or(as.Code, code)
+		if as.Placeless {
+			return msg, code
+		}
+		if as.Pos.Line > 0 {
+			pos = as.Pos
+		}
 	}
 	if d.Rule == "syntax" {
 		msg = "We were unable to read either as JSON nor YAML, these are the errors we got from each:\n" +
@@ -217,21 +225,9 @@ func (p *persona) text(diags source.Diagnostics) string {
 			"Syntax Error while loading YAML.\n  " + strings.TrimPrefix(msg, "syntax error: ")
 	}
 	if filepath.Base(d.Pos.File) == adhocFile { // ansible-core 2.18: an ad-hoc task has no place
-		return msg
+		return msg, code
 	}
-	return msg + report.Excerpt(d.Pos, p.lines)
-}
-
-// vaultText words what kept a file from being decrypted.
-func vaultText(d source.Diagnostic) string {
-	msg := d.Msg
-	if _, why, ok := strings.Cut(msg, "\": "); ok && why != "" {
-		msg = strings.ToUpper(why[:1]) + why[1:]
-	}
-	if path, err := filepath.Abs(d.Pos.File); err == nil && strings.HasPrefix(msg, "Decryption failed") {
-		msg += " on " + path
-	}
-	return msg
+	return msg + report.Excerpt(pos, p.lines), code
 }
 
 // ansibleWords are the words Ansible has for what orch says in its own.
@@ -266,6 +262,9 @@ func (p *persona) warn(d source.Diagnostic) {
 			done = "and automatically replaced"
 		}
 		d.Msg = "Invalid characters were found in group names " + done + ", use -vvvv to see details"
+	}
+	if d.Ansible != nil {
+		d.Msg = cmp.Or(d.Ansible.Msg, d.Msg)
 	}
 	p.display.Warn(ansibleWords(d.Msg))
 }

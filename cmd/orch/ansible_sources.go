@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"orch/inventory"
-	"orch/playbook/report"
 	"orch/playbook/settings"
+	"orch/playbook/source"
 	"orch/playbook/vault"
 )
 
@@ -31,10 +31,9 @@ func (p *persona) unparsed(inv *inventory.Inventory, s *settings.Settings) error
 		if path == ansibleHosts && err != nil {
 			continue
 		}
-		if f.Kind != "" {
-			for _, d := range f.Diags {
-				p.display.Warn("\n* Failed to parse " + path + " with " + f.Kind + " plugin: " + d.Msg + report.Excerpt(d.Pos, p.lines))
-			}
+		for _, a := range f.Attempts {
+			why, _ := p.mistake(source.Diagnostics{a.Why})
+			p.display.Warn("\n* Failed to parse " + path + " with " + a.Kind + " plugin: " + why)
 		}
 		if s.Bool("INVENTORY_ANY_UNPARSED_IS_FAILED") {
 			return ansibleFail("Completely failed to parse inventory source %s", path)

@@ -32,6 +32,23 @@ func newRegistry() (*schema.Registry, error) {
 // collections define them.
 var groupOf = map[string]string{"kubernetes.core.k8s": "kubernetes.core.k8s", "community.docker.": "community.docker.docker"}
 
+// builtinGroups are the groups of ansible.builtin (ansible-core 2.18), which stand for
+// those of collections. Of most, orch has no module.
+var builtinGroups = map[string]string{
+	"k8s": "kubernetes.core.k8s", "docker": "community.docker.docker", "acme": "", "aws": "", "azure": "", "cpm": "",
+	"gcp": "", "os": "", "ovirt": "", "testgroup": "", "testlegacy": "", "vmware": "",
+}
+
+func (j *job) hasActionGroup(name string) bool {
+	short, ok := strings.CutPrefix(name, "ansible.builtin.")
+	if ok {
+		_, ok = builtinGroups[short]
+		return ok
+	}
+	_, ok = actionGroups(j.registry)[name]
+	return ok
+}
+
 func actionGroups(r *schema.Registry) map[string][]string {
 	groups := map[string][]string{}
 	for _, name := range r.Names() {
@@ -40,6 +57,9 @@ func actionGroups(r *schema.Registry) map[string][]string {
 				groups[group] = append(groups[group], name)
 			}
 		}
+	}
+	for short, name := range builtinGroups {
+		groups[short] = groups[name]
 	}
 	return groups
 }

@@ -170,7 +170,7 @@ func (j *job) loaderConfig() playbook.Config {
 		OpenVault: j.open, Library: s.List("DEFAULT_MODULE_PATH"),
 		Roles:         roles.Finder{Path: j.roleFolders(), Collections: s.List("COLLECTIONS_PATHS")},
 		DuplicateKeys: s.Str("DUPLICATE_YAML_DICT_KEY"), LenientTasks: !s.Bool("INVALID_TASK_ATTRIBUTE_FAILED"),
-		Static: j.static,
+		Static: j.static, ActionGroup: j.hasActionGroup, Deferred: j.as != nil,
 	}
 	if s.Set("DEFAULT_PRIVATE_ROLE_VARS") {
 		private := s.Bool("DEFAULT_PRIVATE_ROLE_VARS")

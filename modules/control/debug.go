@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"orch/modules"
 	"orch/playbook/jinja/value"
@@ -134,7 +135,7 @@ func (a *Assert) Plan(ctx context.Context, v View) (plan, error) {
 	for _, that := range thats {
 		got, err := v.Truth(ctx, that)
 		if err != nil {
-			return plan{}, err
+			return plan{}, fmt.Errorf("The conditional check '%s' failed. The error was: %w", value.String(that), err)
 		}
 		if value.IsUnknown(got) {
 			p.Steps = append(p.Steps, step{Title: "assert " + value.String(that), Effect: modules.Maybe, Do: nothing})

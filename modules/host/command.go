@@ -63,17 +63,38 @@ type CommandOut struct {
 	End    *string `json:"end" orch:"after"`
 	Delta  *string `json:"delta" orch:"after"`
 	Msg    string  `json:"msg"`
+
+	missing bool // the program was not there or could not be started
 }
 
-// A cmdLine is a list of arguments, or the one string a shell got.
+// MarshalJSON leaves out when a program ran that did not: ansible-core 2.18's
+// AnsibleModule.run_command fails by itself then.
+func (o *CommandOut) MarshalJSON() ([]byte, error) {
+	type fields CommandOut // without this method
+	if !o.missing {
+		return jsonText((*fields)(o))
+	}
+	return jsonText(struct {
+		*fields
+		Start *string `json:"start,omitempty"`
+		End   *string `json:"end,omitempty"`
+		Delta *string `json:"delta,omitempty"`
+	}{fields: (*fields)(o)})
+}
+
+// A cmdLine is a list of arguments, the one string a shell got, or nothing.
 type cmdLine struct {
 	argv []string
 	line string
+	none bool
 }
 
 // MarshalJSON implements json.Marshaler.
 func (c cmdLine) MarshalJSON() ([]byte, error) {
-	if c.argv != nil {
+	switch {
+	case c.none:
+		return []byte("null"), nil
+	case c.argv != nil:
 		return jsonText(c.argv)
 	}
 	return jsonText(c.line)
@@ -83,7 +104,7 @@ func (c cmdLine) MarshalJSON() ([]byte, error) {
 func (c *Command) Plan(ctx context.Context, v modules.View) (plan, error) {
 	out := &CommandOut{}
 	fail := func(f *modules.Failure) (plan, error) {
-		out.RC, out.Msg = f.RC, f.Msg
+		out.RC, out.Msg, out.Cmd.none = f.RC, f.Msg, true
 		return plan{Out: out}, f
 	}
 	rc := 256
@@ -130,6 +151,7 @@ func (s *Shell) Plan(ctx context.Context, v modules.View) (plan, error) {
 	out := &CommandOut{Cmd: cmdLine{line: s.Cmd}}
 	if strings.TrimSpace(s.Cmd) == "" {
 		rc := 256
+		out.Cmd.none = true
 		return plan{Out: out}, &modules.Failure{Msg: "no command given", RC: &rc}
 	}
 	shell := s.Executable
@@ -250,7 +272,8 @@ func notStarted(argv []string, out *CommandOut, err error) error {
 		rc = 13
 		msg = fmt.Sprintf("[Errno 13] Permission denied: b'%s'", argv[0])
 	}
-	out.RC, out.Msg = &rc, msg
+	out.RC, out.Msg, out.missing = &rc, msg, true
+	out.Cmd = cmdLine{line: strings.Join(argv, " ")}
 	return &modules.Failure{Msg: msg, RC: &rc, Hint: err.Error()}
 }
 

@@ -296,7 +296,11 @@ func (c *Copy) diff(ctx context.Context, v modules.View, it item, dest string, e
 			return nil, fileFailure(err)
 		}
 	}
-	return fileDiff(dest, before, after), nil
+	d := fileDiff(dest, before, after)
+	if !exists {
+		d.BeforeHeader = "" // ansible-core 2.18: what is not there has no name
+	}
+	return d, nil
 }
 
 // tree plans a folder: its files, then folders and links. items of the host itself have

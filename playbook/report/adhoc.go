@@ -86,7 +86,7 @@ func adhoc(out, errs io.Writer, o AnsibleOptions, line func(*ansible, run.TaskSt
 				return
 			}
 			a.warnings(ev.Result)
-			if d := a.o.Diff; d && ev.Result.Status == run.Changed {
+			if d := a.o.Diff && !a.oneLine; d && ev.Result.Status == run.Changed {
 				for _, d := range ev.Result.Diffs {
 					a.display(a.o.diffText(a.yamlDiff(d)), "")
 				}

@@ -9,7 +9,6 @@ import (
 
 	"orch/playbook/jinja/value"
 	"orch/playbook/run"
-	"orch/playbook/source"
 )
 
 // AnsibleOptions are the settings of Ansible's default callback, by their names.
@@ -454,7 +453,7 @@ func (a *ansible) dump(t run.TaskStart, r run.Result) string {
 	}
 	isDebug := t.Module == "ansible.builtin.debug"
 	_, loop := d.GetStr("results")
-	if isDebug && r.Cause.Msg == "" && !a.oneLine {
+	if _, msg := d.GetStr("msg"); isDebug && (msg || r.Cause.Msg == "") && !a.oneLine {
 		d = debugResult(d)
 	} else if a.o.Verbosity > 2 && r.Args != nil && r.Status != run.Unreachable && r.Cause.Msg == "" {
 		d.SetStr("invocation", value.D("module_args", r.Args))
@@ -487,31 +486,6 @@ func (a *ansible) excerpt(t run.TaskStart, r run.Result) string {
 		return ""
 	}
 	return Excerpt(pos, a.o.Lines)
-}
-
-// Excerpt is what Ansible adds to a message whose place it knows: the file, and the line
-// with the one before it. lines returns the lines of an author's file.
-func Excerpt(pos source.Pos, lines func(file string) []string) string {
-	if pos.File == "" || pos.Line == 0 {
-		return ""
-	}
-	text := fmt.Sprintf("\n\nThe error appears to be in '%s': line %d, column %d, but may\n"+
-		"be elsewhere in the file depending on the exact syntax problem.\n", absolute(pos.File), pos.Line, pos.Col)
-	if lines == nil {
-		return text
-	}
-	all := lines(pos.File)
-	at := func(n int) string {
-		if n < 1 || n > len(all) {
-			return ""
-		}
-		return strings.TrimRight(all[n-1], " \t\r\n")
-	}
-	if at(pos.Line) == "" {
-		return text
-	}
-	return text + fmt.Sprintf("\nThe offending line appears to be:\n\n%s\n%s\n%s^ here\n",
-		at(pos.Line-1), at(pos.Line), strings.Repeat(" ", max(0, pos.Col-1)))
 }
 
 // absolute is the path as Ansible shows it.

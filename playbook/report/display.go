@@ -42,6 +42,11 @@ func (d *Display) Warn(msg string) {
 	d.once(levelWarning, brightPurple, strings.Join(wrap("[WARNING]: "+msg, d.columns, true), "\n"))
 }
 
+// Trouble prints an error that does not end the program, wrapped at the width.
+func (d *Display) Trouble(msg string) {
+	d.once(levelError, red, strings.Join(wrap("\n[ERROR]: "+msg, d.columns, true), "\n"))
+}
+
 // Error prints an error as it is.
 func (d *Display) Error(text string) {
 	d.once(levelError, red, "ERROR! "+strings.TrimSuffix(text, "\n"))

@@ -37,6 +37,11 @@ type batch struct {
 	// says nothing of batches that were through.
 	opening *PlayStart
 
+	// added are the hosts of add_host: magic variables name them beside the play's own
+	// (ansible-core 2.18: StrategyBase._add_host), no task runs for them.
+	added   []string
+	addedMu sync.Mutex
+
 	mu sync.Mutex // guards all of it under the strategies that are not linear
 }
 
@@ -48,9 +53,9 @@ type host struct {
 	it   *iterator
 }
 
-func (p *play) newBatch(hosts []*inventory.Host) *batch {
+func (p *play) newBatch(hosts []*inventory.Host) (*batch, error) {
 	b := &batch{run: p.run, play: p, size: len(hosts), failedNow: map[string]bool{}}
-	b.compile()
+	err := b.compile()
 	for _, h := range hosts {
 		host := &host{name: h.Name, b: b, vars: p.vars.Host(h.Name), it: newIterator(b)}
 		b.hosts = append(b.hosts, host)
@@ -66,7 +71,7 @@ func (p *play) newBatch(hosts []*inventory.Host) *batch {
 	}
 	b.seekStart()
 	b.publish()
-	return b
+	return b, err
 }
 
 // passwordNames are the variables that hold passwords of connections.
@@ -99,7 +104,10 @@ func (b *batch) open() {
 // publish tells the variables which hosts the play has.
 func (b *batch) publish() {
 	var h vars.Hosts
-	h.All = names(b.play.hosts)
+	b.addedMu.Lock()
+	added := slices.Clone(b.added)
+	b.addedMu.Unlock()
+	h.All = append(names(b.play.hosts), added...)
 	for _, name := range h.All {
 		if !b.play.removed[name] {
 			h.Active = append(h.Active, name)
@@ -110,6 +118,7 @@ func (b *batch) publish() {
 			h.Batch = append(h.Batch, host.name)
 		}
 	}
+	h.Batch = append(h.Batch, added...)
 	b.play.vars.SetHosts(h)
 }
 
@@ -145,8 +154,9 @@ func (b *batch) anyNotified() bool { return b.pending > 0 }
 
 // compile lays the play out: facts, pre_tasks, roles and tasks, post_tasks, with a flush
 // of handlers after each (ansible-core 2.18: Play.compile).
-func (b *batch) compile() {
+func (b *batch) compile() error {
 	p := b.play
+	p.tagsErr = nil
 	b.setup = p.setupTask()
 	if b.setup != nil && !p.selected(b.setup) {
 		b.setup = nil
@@ -181,6 +191,7 @@ func (b *batch) compile() {
 	for _, r := range p.src.Roles {
 		b.addHandlers(p.importedHandlers([]playbook.Node{r.Body}, origin{}))
 	}
+	return p.tagsErr
 }
 
 // nodes makes tasks and blocks ready, leaving out what tags exclude. Handlers are never
@@ -406,7 +417,9 @@ func (p *play) tags(t *task) []string {
 		if !isLiteral(raw) {
 			got, err := p.run.cfg.Templater.Value(p.run.ctx, raw, p.vars.Eval(p.run.ctx, nil))
 			if err != nil {
-				p.run.warn(t.src.Pos, "tags: "+err.Error())
+				if p.tagsErr == nil {
+					p.tagsErr = &AbortError{Pos: t.src.Pos, Err: err, Placeless: true}
+				}
 				continue
 			}
 			v = got

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -92,12 +93,15 @@ func (e *engine) run() (RunDone, error) {
 			e.emit(PlaybookDone{e.done(start, nil)})
 		}
 	}
+	done := e.done(start, err)
 	if err == nil && e.startAt != "" && !e.interrupted() {
 		err = source.Diagnostics{{
 			Msg: "no task matches --start-at-task \"" + e.startAt + "\"", Hint: "only static includes are followed",
+			Rule: RuleNoStart, Ansible: &source.Ansible{
+				Msg: fmt.Sprintf("No matching task %q found. Note: --start-at-task can only follow static includes.", e.startAt), Placeless: true,
+			},
 		}}
 	}
-	done := e.done(start, err)
 	e.emit(done)
 	return done, err
 }

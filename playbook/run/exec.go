@@ -79,7 +79,13 @@ func (w *work) perform() *outcome {
 
 func (w *work) loopOrOne() *outcome {
 	scope := w.t.vars.Eval(w.ctx, w.h.vars)
-	if w.reach = append(w.reached(scope), w.given...); w.reach != nil {
+	w.reach = append(w.reached(scope), w.given...)
+	if w.t.kw.delegateTo.given() {
+		if name, err := w.delegate(scope); err == nil && name != "" {
+			w.reach = append(w.reach, value.Named{Name: "ansible_delegated_vars", Val: scope.Delegated(name)})
+		}
+	}
+	if w.reach != nil {
 		scope = w.t.vars.Eval(w.ctx, w.h.vars, w.reach...)
 	}
 	if !w.t.loops() {

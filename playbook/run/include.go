@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -358,7 +359,9 @@ func (b *batch) includeError(t *task, path string, err error) error {
 	var ds source.Diagnostics
 	if errors.As(err, &ds) && path == "" && missingRole(ds) {
 		d := ds[0]
-		d.Rule = "role"
+		if d.Rule = "role"; d.Ansible != nil {
+			d.Msg = cmp.Or(d.Ansible.Msg, d.Msg)
+		}
 		for _, name := range []string{"name", "role"} {
 			if _, ok := t.args.GetStr(name); ok {
 				d.Pos = t.at(name)

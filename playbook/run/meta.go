@@ -20,12 +20,14 @@ func (b *batch) metaStep(t *task, hosts []*host) error {
 	e := b.run
 	first := &work{b: b, t: t, h: hosts[0], ctx: e.ctx}
 	once, known := metaActions[t.meta]
+	b.announce(first)
 	if !known {
+		b.start(t, first)
 		return &AbortError{Pos: t.src.Pos, Err: source.Diagnostics{{
 			Pos: t.src.Pos, Msg: fmt.Sprintf("invalid meta action requested: %s", t.meta), Hint: fmt.Sprintf("one of %v", metaNames()),
+			Ansible: &source.Ansible{Code: 1},
 		}}}
 	}
-	b.announce(first)
 	for _, h := range hosts {
 		w := &work{b: b, t: t, h: h, ctx: e.ctx, quiet: h.behind()}
 		if !t.implicit && !w.quiet {
@@ -198,6 +200,9 @@ func (b *batch) metaAction(w *work, scope *vars.Scope) error {
 		spec, err := s.hostSpec()
 		if err != nil {
 			return err
+		}
+		if spec.Connection == "local" {
+			e.warn(w.t.src.Pos, "Reset is not implemented for this connection") // ansible-core 2.18
 		}
 		return e.cfg.Connector.Reset(spec.Name)
 	}

@@ -13,13 +13,12 @@ import (
 	"sync"
 
 	"orch/modules"
+	"orch/playbook"
 	"orch/playbook/jinja/value"
 	"orch/playbook/source"
 	"orch/playbook/template"
 	"orch/playbook/vars"
 )
-
-var identifier = lazy(`^[A-Za-z_][A-Za-z0-9_]*$`)
 
 // setFact is the module of that name. It is the executor's own so that values stay what
 // they are, unknown ones included.
@@ -43,23 +42,31 @@ func (w *work) setFact(o *outcome, scope *vars.Scope) error {
 			f.cacheable = b
 			continue
 		}
-		if !identifier().MatchString(name) {
-			return &keywordError{w.t.at(name), fmt.Sprintf("The variable name '%s' is not valid. Variables must start with a letter or "+
-				"underscore character, and contain only letters, numbers and underscores.", name)}
+		if !playbook.Identifier(name) {
+			return w.failed(o, scope, fmt.Sprintf("The variable name '%s' is not valid. Variables must start with a letter or "+
+				"underscore character, and contain only letters, numbers and underscores.", name))
 		}
 		set.SetStr(name, w.b.run.factValue(v))
 	}
 	if set.Len() == 0 {
-		return &keywordError{w.t.at(""), "No key/value pairs provided, at least one is required for this action to succeed"}
+		return w.failed(o, scope, "No key/value pairs provided, at least one is required for this action to succeed")
 	}
 	o.facts = f
 	d := value.NewDict(4)
 	d.SetStr("ansible_facts", set)
-	d.SetStr("_ansible_facts_cacheable", value.Bool(f.cacheable))
 	d.SetStr("changed", value.Bool(false))
 	d.SetStr("failed", value.Bool(false))
 	o.status, o.dict, o.value = OK, d, d
 	return nil
+}
+
+// failed is the result of a builtin action that refuses its arguments.
+func (w *work) failed(o *outcome, scope *vars.Scope, msg string) error {
+	check, err := w.flag(scope, "check_mode", w.t.kw.checkMode, w.b.run.cfg.Check)
+	if err != nil {
+		return err
+	}
+	return w.build(o, modules.Result{Failure: &modules.Failure{Msg: msg}}, modules.Options{Check: check})
 }
 
 // factValue makes a boolean of a text that looks like one, unless templates keep their

@@ -20,6 +20,7 @@ import (
 
 // A play is a play being run, over its batches.
 type play struct {
+	tagsErr  error // of the first task whose tags cannot be evaluated
 	run      *engine
 	src      *playbook.Play
 	vars     *vars.Play
@@ -80,7 +81,7 @@ func (e *engine) play(src *playbook.Play, pb *playbook.Playbook, number string) 
 		if e.interrupted() {
 			return nil
 		}
-		b := p.newBatch(hosts)
+		b, wrong := p.newBatch(hosts)
 		before := len(e.failed) + len(e.unreachable)
 		b.opening = &PlayStart{
 			Name: p.name, Hosts: names(hosts), Pos: src.Pos, Batch: i + 1, Batches: len(batches),
@@ -88,6 +89,9 @@ func (e *engine) play(src *playbook.Play, pb *playbook.Playbook, number string) 
 		}
 		if e.past == nil {
 			b.open()
+		}
+		if wrong != nil {
+			return wrong
 		}
 		if err := b.execute(); err != nil {
 			return err
@@ -134,6 +138,9 @@ func (p *play) setup() error {
 		return err
 	}
 	p.name = strings.Join(pattern, ",")
+	if _, written := src.Hosts.(*value.List); !written && len(pattern) > 1 {
+		p.name = value.Repr(value.FromGo(pattern)) // ansible-core 2.18: Play.get_name
+	}
 	if src.Name != nil {
 		if v, err := p.eval(src.Name.Val); err == nil {
 			p.name = value.String(v)
@@ -164,7 +171,9 @@ func (p *play) setup() error {
 	case "debug":
 		p.strategy, p.debug = "linear", true
 	default:
-		return p.wrong(src.Strategy, fmt.Sprintf("strategy %q is not supported: one of linear, free, host_pinned, debug", p.strategy))
+		// ansible-core 2.18 has begun the play when it looks for the strategy.
+		e.emit(PlayStart{Name: p.name, Pos: src.Pos, Strategy: p.strategy})
+		return &AbortError{Pos: src.Pos, Err: fmt.Errorf("Invalid play strategy specified: %s", p.strategy)}
 	}
 	p.maxFail = -1
 	if src.MaxFail != nil {
@@ -242,7 +251,7 @@ func (p *play) wrong(s *playbook.Scalar, msg string) error {
 func (p *play) pattern() ([]string, error) {
 	v, err := p.eval(p.src.Hosts)
 	if err != nil {
-		return nil, p.wrong(nil, "hosts: "+err.Error())
+		return nil, p.wrong(nil, fieldError("hosts", err).Error())
 	}
 	list, ok := v.(*value.List)
 	if !ok {

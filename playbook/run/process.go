@@ -102,6 +102,9 @@ func (b *batch) process(w *work, o *outcome, once bool) {
 			return // ansible-core 2.18: a missing handler ends the run before the result is shown
 		}
 	}
+	if t.is(modAddHost) {
+		b.publish()
+	}
 	b.register(w, o, once)
 	if t.roleRun != nil && (o.status == OK || o.status == Changed || o.status == Failed) {
 		t.roleRun.ran[h.name] = true
@@ -310,6 +313,12 @@ func (w *work) addHost(d *value.Dict) (bool, error) {
 		err = inv.SetVars(h, vars)
 	}
 	w.b.run.cfg.Vars.InventoryChanged()
+	w.b.addedMu.Lock()
+	defer w.b.addedMu.Unlock()
+	if err == nil && !slices.ContainsFunc(w.b.play.hosts, func(h *inventory.Host) bool { return h.Name == name }) &&
+		!slices.Contains(w.b.added, name) {
+		w.b.added = append(w.b.added, name)
+	}
 	return changed, err
 }
 
@@ -329,6 +338,11 @@ func (w *work) addGroup(group string, parents []string) (bool, error) {
 	changed := true
 	if h := w.b.run.inventoryHost(w.h.name); h != nil {
 		changed = !w.inGroups(h, []string{group})
+	}
+	for _, name := range append([]string{group}, parents...) {
+		if msg := inv.Remarks(name); msg != "" {
+			w.b.run.warn(w.t.src.Pos, msg)
+		}
 	}
 	_, err := inv.AddGroup(group, parents...)
 	if err == nil {

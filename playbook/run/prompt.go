@@ -82,11 +82,11 @@ func (p *play) answer(q playbook.Prompt, name string, private bool) (value.Value
 	}
 	term := p.run.cfg.Prompt
 	if term == nil {
+		p.run.warn(q.Pos, "Not prompting as we are not in interactive mode")
 		if otherwise == nil {
-			p.run.warn(q.Pos, "Not prompting as we are not in interactive mode")
-			return value.None{}, nil
+			return value.S("None"), nil // ansible-core 2.18 makes a text of whatever the answer is
 		}
-		return otherwise, nil
+		return value.S(value.String(otherwise)), nil
 	}
 	text, err := p.read(question, otherwise, private, confirm)
 	if err != nil {
@@ -94,7 +94,7 @@ func (p *play) answer(q playbook.Prompt, name string, private bool) (value.Value
 	}
 	var v value.Value = value.S(text)
 	if text == "" && otherwise != nil {
-		v = otherwise
+		v = value.S(value.String(otherwise))
 	}
 	if private {
 		p.run.addSecrets(v)

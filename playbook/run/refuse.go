@@ -1,7 +1,6 @@
 package run
 
 import (
-	"fmt"
 	"strings"
 
 	"orch/playbook"
@@ -44,8 +43,8 @@ func (p *play) warnReserved() {
 }
 
 // refuse reports what of the playbooks cannot be run, before anything is touched: modules
-// that are programs of a kind that is not supported, meta actions that do not exist. In
-// files that are included dynamically they are errors when they are reached.
+// that are programs of a kind that is not supported. In files that are included
+// dynamically they are errors when they are reached.
 func (e *engine) refuse() error {
 	var ds source.Diagnostics
 	for _, pb := range e.cfg.Playbooks {
@@ -83,13 +82,5 @@ func refuse(ds *source.Diagnostics, t *playbook.Task) {
 		if _, _, err := readModule(t); err != nil {
 			*ds = append(*ds, diagnose(err, t.Pos))
 		}
-	}
-	if moduleName(t) != modMeta {
-		return
-	}
-	name := metaAction(t)
-	if _, ok := metaActions[name]; !ok && isLiteral(value.Str{S: name, From: &value.Origin{}}) {
-		d := ds.Errorf(t.Pos, "invalid meta action requested: %s", name)
-		d.Hint = fmt.Sprintf("one of %v", metaNames())
 	}
 }

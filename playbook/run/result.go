@@ -91,8 +91,10 @@ func (w *work) build(o *outcome, res modules.Result, opt modules.Options) error 
 	for _, name := range res.Unknown {
 		d.SetStr(name, value.Unknown{Of: name + " of " + w.what()})
 	}
-	lines(d, "stdout")
-	lines(d, "stderr")
+	if !w.t.is(modPause) {
+		lines(d, "stdout")
+		lines(d, "stderr")
+	}
 	// ansible-core 2.18: file registers its diff whether or not it is shown.
 	if opt.Diff || w.t.is("ansible.builtin.file") {
 		diffs(d, res.Steps, w.t.is("ansible.builtin.copy", "ansible.builtin.template", "ansible.builtin.lineinfile"))
@@ -182,7 +184,7 @@ func failure(d *value.Dict, f *modules.Failure) {
 	}
 }
 
-// lines adds stdout_lines for stdout, as every action of Ansible does.
+// lines adds stdout_lines for stdout, as every action of Ansible does that runs a module.
 func lines(d *value.Dict, name string) {
 	v, ok := d.GetStr(name)
 	if !ok {

@@ -147,6 +147,9 @@ func Run(ctx context.Context, c Config) (RunDone, error) {
 	return newEngine(ctx, c).run()
 }
 
+// RuleNoStart marks the mistake of a --start-at-task that names no task.
+const RuleNoStart = "no-start"
+
 // Exit codes of a run; see [RunDone.ExitCode].
 const (
 	ExitOK          = 0

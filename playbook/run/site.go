@@ -96,11 +96,16 @@ func (s *site) Render(ctx context.Context, r control.Render) (value.Value, error
 func failed(err error) error {
 	var te *template.Error
 	if errors.As(err, &te) {
-		msg := err.Error()
-		if place := source.Place(te.Pos); place != "" {
+		msg, hint := err.Error(), te.Hint
+		place := source.Place(te.Pos)
+		switch {
+		case template.IsUndefined(err) != nil:
+			// ansible-core 2.18 has the name of its exception for the place.
+			msg, hint = "AnsibleUndefinedVariable: "+msg, strings.TrimSpace("look at "+place+"\n"+hint)
+		case place != "":
 			msg = place + ": " + msg
 		}
-		return &modules.Failure{Msg: msg, Hint: te.Hint}
+		return &modules.Failure{Msg: msg, Hint: hint}
 	}
 	return err
 }
@@ -115,10 +120,16 @@ func (s *site) Find(kind, name string) (string, error) {
 	if !errors.As(err, &missing) {
 		return "", err
 	}
+	places := s.scope.Site().Candidates(kind, name)
+	for i, path := range places {
+		if abs, err := filepath.Abs(path); err == nil {
+			places[i] = abs
+		}
+	}
 	return "", &modules.Failure{
 		Msg: fmt.Sprintf("Could not find or access '%s'\nSearched in:\n\t%s on the Ansible Controller.\n"+
 			"If you are using a module and expect the file to exist on the remote, see the remote_src option",
-			name, strings.Join(s.scope.Site().Candidates(kind, name), "\n\t")),
+			name, strings.Join(places, "\n\t")),
 	}
 }
 

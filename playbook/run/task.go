@@ -220,11 +220,10 @@ func (t *task) title(ctx context.Context, scope *vars.Scope) string {
 func (t *task) label(name string) string {
 	if name == "" {
 		name = t.src.Action
-		if t.is(modIncludeRole) {
-			if v, ok := t.args.GetStr("name"); ok {
-				name += " : " + value.String(v)
-			} else if v, ok := t.args.GetStr("role"); ok {
-				name += " : " + value.String(v)
+		for _, arg := range []string{"name", "role"} {
+			// ansible-core 2.18: IncludeRole.get_name knows of no role around it.
+			if v, ok := t.args.GetStr(arg); ok && t.is(modIncludeRole) {
+				return name + " : " + value.String(v)
 			}
 		}
 	}

@@ -49,6 +49,17 @@ type Diagnostic struct {
 	Related []Diagnostic
 	// Rule names the check that found it, for machines: "duplicate-key"; often "".
 	Rule string
+	// Ansible is how ansible-core reports it; nil: with these words at this place.
+	Ansible *Ansible
+}
+
+// Ansible is how ansible-core reports a mistake that orch reports otherwise: what is said
+// under the name of one of Ansible's programs.
+type Ansible struct {
+	Msg       string // "": the same words
+	Pos       Pos    // the zero Pos: the same place
+	Placeless bool   // the words are all
+	Code      int    // the exit code; 0: that of a mistake found by the parser
 }
 
 // Diagnostics collects: no stage stops at its first mistake. It is an error when it
@@ -126,6 +137,16 @@ func (ds *Diagnostics) Errorf(pos Pos, format string, args ...any) *Diagnostic {
 // Warnf adds a Warning at pos.
 func (ds *Diagnostics) Warnf(pos Pos, format string, args ...any) *Diagnostic {
 	return ds.add(Diagnostic{Severity: Warning, Pos: pos, Msg: fmt.Sprintf(format, args...)})
+}
+
+// Belong says of every mistake from number from on that ansible-core places it where the
+// entry begins that holds it, unless more is known.
+func (ds Diagnostics) Belong(from int, entry Pos) {
+	for i := from; i < len(ds); i++ {
+		if ds[i].Ansible == nil && ds[i].Pos.File == entry.File {
+			ds[i].Ansible = &Ansible{Pos: entry}
+		}
+	}
 }
 
 // add appends d and returns it, for a hint to be set; the pointer is good until the next.

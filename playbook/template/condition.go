@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"orch/playbook/jinja"
 	"orch/playbook/jinja/value"
@@ -198,8 +199,10 @@ func conditionSyntax(err error, c value.Str) error {
 	if !errors.As(err, &je) {
 		return &Error{Pos: posOf(c.From), Msg: err.Error(), Text: c.S, Condition: true, Err: err}
 	}
+	// In ansible-core 2.18 it stands in an if: what follows it is the end of that.
+	msg := strings.ReplaceAll(je.Msg, "'end of template'", "'end of statement block'")
 	out := &Error{
-		Msg:  fmt.Sprintf("template error while templating string: %s. String: {%% if %s %%} True {%% else %%} False {%% endif %%}. %s", je.Msg, c.S, je.Msg),
+		Msg:  fmt.Sprintf("template error while templating string: %s. String: {%% if %s %%} True {%% else %%} False {%% endif %%}. %s", msg, c.S, msg),
 		Text: c.S, Condition: true, Err: err,
 	}
 	out.place(je, c, 0)

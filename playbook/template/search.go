@@ -24,9 +24,7 @@ func (s *Site) Candidates(kind, name string) []string {
 	}
 	var out []string
 	add := func(parts ...string) {
-		if path := filepath.Join(parts...); !slices.Contains(out, path) {
-			out = append(out, path)
-		}
+		out = append(out, filepath.Join(parts...)) // twice too: ansible-core lists them so
 	}
 	first, _, _ := strings.Cut(name, "/")
 	for _, dir := range s.SearchPath {
@@ -72,7 +70,13 @@ type NotFoundError struct {
 
 // Error implements error.
 func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("could not find %q\nsearched in:\n\t%s", e.Name, strings.Join(e.Searched, "\n\t"))
+	var places []string
+	for _, path := range e.Searched {
+		if !slices.Contains(places, path) {
+			places = append(places, path)
+		}
+	}
+	return fmt.Sprintf("could not find %q\nsearched in:\n\t%s", e.Name, strings.Join(places, "\n\t"))
 }
 
 // Unwrap makes the error one of a missing file.

@@ -121,11 +121,7 @@ func (f *Files) parse(path string, text []byte) ([]*value.Dict, error) {
 		}
 		var err error
 		if text, err = f.Open(text); err != nil {
-			return nil, source.Diagnostics{{
-				Pos: source.Pos{File: path, Line: 1, Col: 1}, Msg: fmt.Sprintf("decrypt %q: %v", path, err),
-				Rule: playbook.RuleVault,
-				Hint: "give the password with --vault-password-file or --ask-vault-pass",
-			}}
+			return nil, source.Diagnostics{playbook.Undecrypted(path, source.Pos{File: path, Line: 1, Col: 1}, err.Error())}
 		}
 	}
 	node, diags := source.ParseOne(path, text)

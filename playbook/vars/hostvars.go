@@ -40,6 +40,35 @@ func (h *hostVars) Get(k value.Value) (value.Value, bool, error) {
 	return h.Attr(name.S)
 }
 
+// Delegated is the variable ansible_delegated_vars of a task that is delegated to a host:
+// that host's variables by its name.
+func (s *Scope) Delegated(name string) value.Value {
+	if s.run.opt.Inventory == nil {
+		return value.NewDict(0)
+	}
+	h := &hostVars{scope: s}
+	if known, _ := h.Contains(value.S(name)); !known { // the key is a string
+		return value.D(name, value.NewDict(0))
+	}
+	v, _, _ := h.Attr(name) // it is there
+	return value.D(name, v)
+}
+
+// Contains implements value.Container: hosts are in it, and no other name, whatever
+// hostvars[…] yields for one.
+func (h *hostVars) Contains(k value.Value) (bool, error) {
+	name, ok := k.(value.Str)
+	if !ok {
+		return false, value.Hashable(k)
+	}
+	inv := h.scope.run.opt.Inventory
+	if _, ok := inv.Host(name.S); ok {
+		return true, nil
+	}
+	local := inv.Localhost()
+	return local != nil && local.Name == name.S, nil
+}
+
 // Attr implements value.Object.
 func (h *hostVars) Attr(name string) (value.Value, bool, error) {
 	if v := h.views[name]; v != nil {

@@ -71,6 +71,9 @@ func roleOf(t *playbook.Task) *playbook.Role {
 func (p *Play) searchPath(t *playbook.Task) []string {
 	var paths []string
 	add := func(dir string) {
+		if abs, err := filepath.Abs(dir); err == nil && dir != "" {
+			dir = abs
+		}
 		if dir != "" && !slices.Contains(paths, dir) {
 			paths = append(paths, dir)
 		}

@@ -16,6 +16,8 @@ var varying = []struct {
 	{regexp.MustCompile(`"(delta|start|end)":( ?)"[^"]*"`), `"$1":$2"…"`},
 	{regexp.MustCompile(`ansible-tmp-[0-9.]+-[0-9]+-[0-9]+`), "ansible-tmp"},
 	{regexp.MustCompile(`ansible-local-[0-9a-z_]+/tmp[0-9a-z_]+`), "ansible-local/tmp"},
+	{regexp.MustCompile(`\bj[0-9]+\.[0-9]+\b`), "jID"},
+	{regexp.MustCompile(`"timedout": \{"frame": "[^"]*", `), `"timedout": {`},
 	// Python's tracebacks.
 	{regexp.MustCompile(`An exception occurred during task execution[^\n]*\n`), ""},
 	// SSH clients have their own words.
