@@ -215,7 +215,7 @@ func (l *loader) file(path string, info fs.FileInfo) (kind string) {
 	switch {
 	case info.Mode()&0o111 != 0 && l.enabled("script") && bytes.HasPrefix(text, []byte("#!")):
 		kind, err = "script", l.script(path)
-	case l.enabled("yaml") && (ext == ".yml" || ext == ".yaml" || ext == ".json" || ext != ".toml" && looksLikeYAML(text)):
+	case slices.ContainsFunc([]string{"yaml", "auto", "constructed", "generator"}, l.enabled) && (ext == ".yml" || ext == ".yaml" || ext == ".json" || ext != ".toml" && looksLikeYAML(text)):
 		kind, err = "yaml", l.yaml(path, text)
 	case ext == ".toml" && l.enabled("toml"):
 		kind, err = "toml", l.toml(path, text)

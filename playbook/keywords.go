@@ -142,6 +142,9 @@ func wordsOf(o object) []string {
 	return words
 }
 
+// Words lists every keyword of the language, sorted.
+func Words() []string { return wordsOf(^object(0)) }
+
 // invalidKey reports a key that an object does not have.
 func (sc *scope) invalidKey(key *source.Node, o object, class string, more ...string) *source.Diagnostic {
 	d := mark(sc.errorf(key.Pos(), "'%s' is not a valid attribute for a %s", key.Text, class), key.Text)

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"orch/inventory"
 	"orch/playbook/report"
 	"orch/playbook/run"
 	"orch/playbook/settings"

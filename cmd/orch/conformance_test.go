@@ -2,10 +2,13 @@ package main
 
 import (
 	"os"
+	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 
+	"orch/playbook"
 	"orch/testdata/conformance"
 )
 
@@ -44,6 +47,23 @@ func TestConformance(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+	}
+}
+
+// TestKeywordsHaveCases holds that every keyword of the language is used by a case.
+func TestKeywordsHaveCases(t *testing.T) {
+	cases, err := conformance.Load("../../testdata/conformance")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	for _, c := range cases {
+		text.WriteString(c.Project())
+	}
+	for _, word := range playbook.Words() {
+		if !regexp.MustCompile(`(?m)(^|[\s{,-])` + word + `:`).MatchString(text.String()) {
+			t.Errorf("no case uses the keyword %q", word)
+		}
 	}
 }
 

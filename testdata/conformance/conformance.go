@@ -140,6 +140,17 @@ func (c *Case) Run(ctx context.Context, env []string) ([]Outcome, error) {
 // included is an include of a host: without an order, it stands below any task's heading.
 var included = regexp.MustCompile(`(?m)^\t.*: included$`)
 
+// Project is the text of the files of the case's project.
+func (c *Case) Project() string {
+	var b strings.Builder
+	for _, f := range c.archive.Files {
+		if !kept(f.Name) {
+			b.Write(f.Data)
+		}
+	}
+	return b.String()
+}
+
 func (c *Case) layOut(work string) error {
 	for _, f := range c.archive.Files {
 		if kept(f.Name) {
