@@ -299,6 +299,22 @@ func TestGroupsAreReadOnce(t *testing.T) {
 	}
 }
 
+// TestExpandOverflow checks that steps and ends near the greatest integer end a range.
+func TestExpandOverflow(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"h[1:5:9223372036854775807]":                 "h1",
+		"h[a:f:9223372036854775807]":                 "ha",
+		"h[9223372036854775806:9223372036854775807]": "h9223372036854775806 h9223372036854775807",
+	} {
+		if got, err := Expand(pattern); err != nil || strings.Join(got, " ") != want {
+			t.Errorf("%s: %q, %v; want %s", pattern, got, err, want)
+		}
+	}
+	if got, err := Expand("h[-9223372036854775808:9223372036854775807]"); err == nil {
+		t.Errorf("%d hosts", len(got))
+	}
+}
+
 func FuzzINI(f *testing.F) {
 	f.Add(ini)
 	f.Add("[a]\nb[1:2] c='d\n[a:children]\na\n")
