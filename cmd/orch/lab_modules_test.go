@@ -54,7 +54,7 @@ func (r ran) results(t *testing.T) []taskResult {
 
 // states says which trees of a host are its state: what modules manage. Times count, for
 // check mode may not even touch. Left out are places other things write to meanwhile:
-//   - .cache/orch and /var/tmp/orch-*: the helper, which is orch's own;
+//   - .cache and /var/tmp/orch-*: the helper, which is orch's own;
 //   - /etc/.pwd.lock and /etc/*- : locks and copies of shadow's tools, touched by reading ones;
 //   - /var/lib/apt/lists/partial and lock files: made by apt's own queries.
 const states = `/etc /home /root /srv /opt /usr/local /var/spool/cron /var/lib/dpkg /var/lib/apt /var/cache/debconf /var/lib/systemd /var/tmp`
@@ -66,14 +66,14 @@ func (h labHost) snapshot(t *testing.T, times bool, trees string) map[string]str
 	if times {
 		format += ` %T@ %C@`
 	}
-	prune := `\( -path '*/.cache/orch' -o -path '/var/tmp/orch-*' -o -path '/var/tmp/systemd-private-*' -o -name .pwd.lock -o -path '/etc/*-' -o -path '*/partial' -o -name 'lock*' -o -path '/var/lib/systemd/timers*' -o -path /var/lib/systemd/random-seed \) -prune -o`
+	prune := `\( -name .cache -o -path '/var/tmp/orch-*' -o -path '/var/tmp/systemd-private-*' -o -name .pwd.lock -o -path '/etc/*-' -o -path '*/partial' -o -name 'lock*' -o -path '/var/lib/systemd/timers*' -o -path /var/lib/systemd/random-seed \) -prune -o`
 	list := h.sh(t, `for d in `+trees+`; do [ -e $d ] && find $d `+prune+` -printf '`+format+`\n'; done; true`)
 	sums := h.sh(t, `for d in `+trees+`; do [ -e $d ] && find $d `+prune+` -type f -print0; done | xargs -0r sha256sum -z | tr '\0' '\n'`)
 	state := map[string]string{}
 	for line := range strings.Lines(list) {
 		path, what, _ := strings.Cut(strings.TrimRight(line, "\n"), "\t")
 		// Reading a folder's entry that the helper's own files made is not a change.
-		if times && (path == "/var/tmp" || strings.HasSuffix(path, "/.cache")) {
+		if times && path == "/var/tmp" {
 			what = "folder of the helper"
 		}
 		state[path] = what
