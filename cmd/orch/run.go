@@ -233,6 +233,9 @@ func (f *playFlags) runPlaybooks(cmd *cobra.Command, paths []string) error {
 		}
 		return nil
 	}
+	if f.step && openTerminal() == nil {
+		return inputError(fmt.Errorf("--step asks before each task: %w", errNoTerminal))
+	}
 	if j.as == nil {
 		if err := j.preflight(cmd.Context()); err != nil {
 			return err
