@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"reflect"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -300,6 +301,10 @@ func (g *generator) question() question {
 	return q
 }
 
+// emptyRound finds groups with a branch that is empty: repeated ones are the difference the
+// package's documentation names.
+var emptyRound = regexp.MustCompile(`\|\||\(\||\|\)|[*?}]\?\)`)
+
 // TestOracle compares random programs with CPython.
 func TestOracle(t *testing.T) {
 	o := startOracle(t)
@@ -307,6 +312,9 @@ func TestOracle(t *testing.T) {
 	oracle.Compare(t, func(rnd *rand.Rand) bool {
 		g.Rand = rnd
 		q := g.question()
+		if emptyRound.MatchString(q.Pattern) {
+			return false
+		}
 		want := ask(t, o, q)
 		same(t, q, ours(q), want)
 		return !want.Skip
