@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -59,7 +60,13 @@ func orch(t *testing.T, dir string, env []string, args ...string) ran {
 	cmd := orchCmd(t, dir, env, args...)
 	var out, errOut bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &errOut
-	err := cmd.Run()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	// A run that hangs is to say where: its goroutines are in what it says.
+	stuck := time.AfterFunc(10*time.Minute, func() { _ = cmd.Process.Signal(syscall.SIGABRT) })
+	defer stuck.Stop()
+	err := cmd.Wait()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) {
 		t.Fatal(err)
