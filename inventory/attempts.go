@@ -44,9 +44,7 @@ func says(msg string) source.Diagnostic {
 
 // notAuto is why a file is no configuration of a plugin that is there.
 func notAuto(path string, text []byte, failed source.Diagnostic) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
+	path = source.Absolute(path)
 	switch name, ok := pluginOf(path, text); {
 	case ok && (name == "" || known(name)):
 		return failed.Msg

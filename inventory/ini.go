@@ -3,7 +3,6 @@ package inventory
 import (
 	"fmt"
 	"maps"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -72,11 +71,7 @@ func (r *iniReader) pos(line, col int) source.Pos {
 
 // errorf adds a mistake; theirs are ansible-core's words, which follow the place.
 func (r *iniReader) errorf(pos source.Pos, theirs, format string, args ...any) {
-	path := r.file
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	r.mistake(pos, fmt.Sprintf("%s:%d: %s", path, pos.Line, theirs), fmt.Sprintf(format, args...))
+	r.mistake(pos, fmt.Sprintf("%s:%d: %s", source.Absolute(r.file), pos.Line, theirs), fmt.Sprintf(format, args...))
 }
 
 // mistake adds a mistake in our words and in ansible-core's, which name no other place.

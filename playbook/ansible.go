@@ -36,7 +36,7 @@ func pythonClass(n *source.Node) string {
 func Undecrypted(path string, at source.Pos, why string) source.Diagnostic {
 	theirs := why
 	if strings.HasPrefix(why, "decryption failed") { // ansible-core 2.18 names the file where it tried
-		theirs += " on " + absolute(path)
+		theirs += " on " + source.Absolute(path)
 	}
 	return source.Diagnostic{
 		Pos: at, Msg: fmt.Sprintf("decrypt %q: %s", path, why),

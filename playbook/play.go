@@ -27,13 +27,13 @@ func (ld *load) playbook(path string, from *source.Node, stack []string, given *
 	case n == nil || n.IsNull():
 		if read {
 			ld.errorf(at, "Empty playbook, nothing to do: %s", path).Ansible = &source.Ansible{
-				Msg: "Empty playbook, nothing to do: " + absolute(path), Placeless: true,
+				Msg: "Empty playbook, nothing to do: " + source.Absolute(path), Placeless: true,
 			}
 		}
 		return nil
 	case n.Kind != source.SequenceNode:
 		ld.errorf(n.Pos(), "A playbook must be a list of plays, got %s instead: %s", n.Describe(), path).Ansible = &source.Ansible{
-			Msg: fmt.Sprintf("A playbook must be a list of plays, got a %s instead: %s", pythonClass(n), absolute(path)),
+			Msg: fmt.Sprintf("A playbook must be a list of plays, got a %s instead: %s", pythonClass(n), source.Absolute(path)),
 		}
 		return nil
 	case len(n.Items) == 0:

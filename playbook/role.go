@@ -374,7 +374,7 @@ func (sc *scope) validation(r *Role, specs *source.Node) *Task {
 	args.SetStr("argument_spec", options)
 	args.SetStr("provided_arguments", params)
 	args.SetStr("validate_args_context", value.D("type", value.S("role"), "name", value.S(r.Name),
-		"argument_spec_name", value.S(entry), "path", value.S(absolute(r.Path))))
+		"argument_spec_name", value.S(entry), "path", value.S(source.Absolute(r.Path))))
 	return &Task{
 		Keywords: Keywords{
 			Name: &Scalar{Pos: spec.Pos(), Val: value.Str{S: name, From: spec.At}},
@@ -423,17 +423,9 @@ func absolutes(searched []string) []string {
 		if strings.HasPrefix(dir, "collection ") {
 			continue
 		}
-		if dir = absolute(dir); !slices.Contains(out, dir) {
+		if dir = source.Absolute(dir); !slices.Contains(out, dir) {
 			out = append(out, dir)
 		}
 	}
 	return out
-}
-
-// absolute is a path as messages and results show it.
-func absolute(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
-	}
-	return path
 }

@@ -355,9 +355,5 @@ func (p *persona) header(s *settings.Settings) {
 		p.display.Verbose(1, "No config file found; using defaults")
 		return
 	}
-	path := s.File
-	if abs, err := filepath.Abs(path); err == nil {
-		path = abs
-	}
-	p.display.Verbose(1, "Using "+path+" as config file")
+	p.display.Verbose(1, "Using "+source.Absolute(s.File)+" as config file")
 }

@@ -122,37 +122,37 @@ func (h *HostInfo) usage(ctx context.Context, v *View, out *HostInfoOut) error {
 func (h *HostInfo) containers(ctx context.Context, v *View, out *HostInfoOut) error {
 	which, _ := filterArgs(h.ContainersFilters) // Validate has read it
 	list, err := v.cli.ContainerList(ctx, container.ListOptions{All: h.ContainersAll, Filters: which})
-	for _, item := range list {
-		out.Containers = append(out.Containers, h.shown(item, "Id", "Image", "Command", "Created", "Status", "Ports", "Names"))
-	}
+	out.Containers = shownAll(h, list, "Id", "Image", "Command", "Created", "Status", "Ports", "Names")
 	return err
 }
 
 func (h *HostInfo) images(ctx context.Context, v *View, out *HostInfoOut) error {
 	which, _ := filterArgs(h.ImagesFilters)
 	list, err := v.cli.ImageList(ctx, image.ListOptions{Filters: which})
-	for _, item := range list {
-		out.Images = append(out.Images, h.shown(item, "Id", "RepoTags", "Created", "Size"))
-	}
+	out.Images = shownAll(h, list, "Id", "RepoTags", "Created", "Size")
 	return err
 }
 
 func (h *HostInfo) networks(ctx context.Context, v *View, out *HostInfoOut) error {
 	which, _ := filterArgs(h.NetworksFilters)
 	list, err := v.cli.NetworkList(ctx, network.ListOptions{Filters: which})
-	for _, item := range list {
-		out.Networks = append(out.Networks, h.shown(item, "Id", "Driver", "Name", "Scope"))
-	}
+	out.Networks = shownAll(h, list, "Id", "Driver", "Name", "Scope")
 	return err
 }
 
 func (h *HostInfo) volumes(ctx context.Context, v *View, out *HostInfoOut) error {
 	which, _ := filterArgs(h.VolumesFilters)
 	list, err := v.cli.VolumeList(ctx, volume.ListOptions{Filters: which})
-	for _, item := range list.Volumes {
-		out.Volumes = append(out.Volumes, h.shown(item, "Driver", "Name"))
-	}
+	out.Volumes = shownAll(h, list.Volumes, "Driver", "Name")
 	return err
+}
+
+// shownAll is what is shown of each item of a list.
+func shownAll[T any](h *HostInfo, list []T, fields ...string) (out []map[string]any) {
+	for _, item := range list {
+		out = append(out, h.shown(item, fields...))
+	}
+	return out
 }
 
 // shown is what the engine says, or the fields that its command prints.

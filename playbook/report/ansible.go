@@ -9,6 +9,7 @@ import (
 
 	"orch/playbook/jinja/value"
 	"orch/playbook/run"
+	"orch/playbook/source"
 )
 
 // AnsibleOptions are the settings of Ansible's default callback, by their names.
@@ -213,7 +214,7 @@ func (a *ansible) head(t run.TaskStart) {
 
 func (a *ansible) path(t run.TaskStart) {
 	if t.Pos.File != "" {
-		a.display(fmt.Sprintf("task path: %s:%d", absolute(t.Pos.File), t.Pos.Line), darkGray)
+		a.display(fmt.Sprintf("task path: %s:%d", source.Absolute(t.Pos.File), t.Pos.Line), darkGray)
 	}
 }
 
@@ -486,14 +487,6 @@ func (a *ansible) excerpt(t run.TaskStart, r run.Result) string {
 		return ""
 	}
 	return Excerpt(pos, a.o.Lines)
-}
-
-// absolute is the path as Ansible shows it.
-func absolute(path string) string {
-	if abs, err := filepath.Abs(path); err == nil {
-		return abs
-	}
-	return path
 }
 
 // debugResult is what debug shows: msg alone, or the variable.

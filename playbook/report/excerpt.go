@@ -43,7 +43,7 @@ func Excerpt(pos source.Pos, lines func(file string) []string) string {
 
 func whereabouts(pos source.Pos) string {
 	return fmt.Sprintf("\n\nThe error appears to be in '%s': line %d, column %d, but may\n"+
-		"be elsewhere in the file depending on the exact syntax problem.\n", absolute(pos.File), pos.Line, pos.Col)
+		"be elsewhere in the file depending on the exact syntax problem.\n", source.Absolute(pos.File), pos.Line, pos.Col)
 }
 
 func arrow(col int) string { return strings.Repeat(" ", max(0, col-1)) + "^ here" }

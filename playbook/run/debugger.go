@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 	"orch/playbook/template"
 )
 
@@ -158,7 +159,7 @@ var debugNames = map[string]string{
 	"redo": "r", "r": "r", "update_task": "u", "u": "u",
 }
 
-var debugWord = lazy(`^(\?|[A-Za-z0-9_]+)\s*(.*)$`)
+var debugWord = source.Lazy(`^(\?|[A-Za-z0-9_]+)\s*(.*)$`)
 
 func (d *debugger) command(line string) int {
 	if line == "" {
@@ -277,9 +278,9 @@ func (d *debugger) eval(expr string) (value.Value, error) {
 }
 
 var (
-	assignment = lazy(`^(task\.args|task_vars)\s*((?:\[[^\]=]+\]\s*)*)=\s*([^=].*)$`)
-	deletion   = lazy(`^del\s+(task\.args|task_vars)\s*((?:\[[^\]]+\]\s*)+)$`)
-	index      = lazy(`\[([^\]]+)\]`)
+	assignment = source.Lazy(`^(task\.args|task_vars)\s*((?:\[[^\]=]+\]\s*)*)=\s*([^=].*)$`)
+	deletion   = source.Lazy(`^del\s+(task\.args|task_vars)\s*((?:\[[^\]]+\]\s*)+)$`)
+	index      = source.Lazy(`\[([^\]]+)\]`)
 )
 
 // execute does a statement; that of an expression is to print it.

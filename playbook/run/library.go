@@ -36,11 +36,11 @@ const (
 const inlineArgs = "<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>"
 
 var (
-	importsUtils = lazy(`from +\.{2,} *module_utils.* +import |` +
+	importsUtils = source.Lazy(`from +\.{2,} *module_utils.* +import |` +
 		`from +ansible_collections\.[^.]+\.[^.]+\.plugins\.module_utils.* +import |` +
 		`import +ansible_collections\.[^.]+\.[^.]+\.plugins\.module_utils|` +
 		`from +ansible\.module_utils.* +import |import +ansible\.module_utils\.|#<<INCLUDE_ANSIBLE_MODULE_COMMON>>`)
-	isPowerShell = lazy(`(?i)# POWERSHELL_COMMON|#Requires -(?:Module|Version)|#AnsibleRequires -(?:OSVersion|PowerShell|CSharpUtil)`)
+	isPowerShell = source.Lazy(`(?i)# POWERSHELL_COMMON|#Requires -(?:Module|Version)|#AnsibleRequires -(?:OSVersion|PowerShell|CSharpUtil)`)
 )
 
 func styleOf(program []byte) style {

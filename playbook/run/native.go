@@ -476,8 +476,3 @@ func (r *varsReader) skips(name, rel string) bool {
 	role := roleOf(r.w.t.src)
 	return role != nil && rel == "main.yml" && filepath.Clean(r.dir) == "vars"
 }
-
-// lazy compiles an expression when it is first used: most runs need few of them.
-func lazy(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
-}

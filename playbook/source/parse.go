@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -298,9 +297,7 @@ func (p *parser) unique(n *Node, merged, own []Entry) []Entry {
 			d := p.diags.Warnf(e.Key.Pos(), "While constructing a mapping from %s, line %d, column %d, "+
 				"found a duplicate dict key (%s). Using last defined value only.", p.file, pos.Line, pos.Col, e.Key.Text)
 			d.Rule, d.Len = "duplicate-key", len([]rune(e.Key.Text))
-			if abs, err := filepath.Abs(p.file); err == nil {
-				d.Ansible = &Ansible{Msg: strings.Replace(d.Msg, p.file, abs, 1)}
-			}
+			d.Ansible = &Ansible{Msg: strings.Replace(d.Msg, p.file, Absolute(p.file), 1)}
 			d.Related = []Diagnostic{{Pos: out[i].Key.Pos(), Msg: "first given here", Len: d.Len}}
 		}
 		out[i].Value = e.Value

@@ -17,14 +17,14 @@ import (
 // The implicit types of plain scalars are those of PyYAML's resolver, in its order:
 // bool, float, int, null, timestamp. Unlike in YAML 1.2, 1e3 is a string.
 var (
-	floatForm = lazy(`^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?` +
+	floatForm = Lazy(`^(?:[-+]?[0-9][0-9_]*\.[0-9_]*(?:[eE][-+][0-9]+)?` +
 		`|\.[0-9][0-9_]*(?:[eE][-+][0-9]+)?` +
 		`|[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+\.[0-9_]*` +
 		`|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))$`)
-	intForm = lazy(`^(?:[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)` +
+	intForm = Lazy(`^(?:[-+]?0b[0-1_]+|[-+]?0[0-7_]+|[-+]?(?:0|[1-9][0-9_]*)` +
 		`|[-+]?0x[0-9a-fA-F_]+|[-+]?[1-9][0-9_]*(?::[0-5]?[0-9])+)$`)
-	dateForm = lazy(`^(\d{4})-(\d\d)-(\d\d)$`)
-	timeForm = lazy(`^(\d{4})-(\d\d?)-(\d\d?)(?:[Tt]|[ \t]+)(\d\d?):(\d\d):(\d\d)(?:\.(\d*))?` +
+	dateForm = Lazy(`^(\d{4})-(\d\d)-(\d\d)$`)
+	timeForm = Lazy(`^(\d{4})-(\d\d?)-(\d\d?)(?:[Tt]|[ \t]+)(\d\d?):(\d\d):(\d\d)(?:\.(\d*))?` +
 		`(?:[ \t]*(Z|([-+])(\d\d?)(?::(\d\d))?))?$`)
 )
 
@@ -205,7 +205,7 @@ func atoi(s string) int {
 	return n
 }
 
-// lazy compiles an expression when it is first used: most runs need few of them.
-func lazy(expr string) func() *regexp.Regexp {
+// Lazy compiles an expression when it is first used: most runs need few of them.
+func Lazy(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -10,6 +10,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -65,6 +66,14 @@ type Ansible struct {
 // Diagnostics collects: no stage stops at its first mistake. It is an error when it
 // holds an Error.
 type Diagnostics []Diagnostic
+
+// Absolute is path from the root, or path itself where the working folder is gone.
+func Absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
+}
 
 // Place formats a Pos as file:line:col, leaving out what is unknown.
 func Place(p Pos) string {

@@ -15,14 +15,14 @@ const (
 // The causes behind most syntax errors, found in the source line: the parser itself only
 // says where it could not go on.
 var (
-	lineNumber   = lazy(`^(?:yaml: )?(?:line (\d+): )?(.*)$`)
-	unquotedOpen = lazy(`(?:^|[:\-]\s+)(?:[\w.-]+:\s+)?(\{\{)`)
-	forbidden    = lazy("(?:^\\s*|[:\\-]\\s+)([@`%])")
-	afterQuote   = lazy(`(?:[:\-]\s+|=)(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')[ \t]*([^\s#,\]}:"'])`)
-	badEscape    = lazy(`^(?:[^\\]|\\[0abt\tnvfre "/\\N_LPxuU])*?(\\[^0abt\tnvfre "/\\N_LPuUx]|\\x..?|\\u.{0,4}|\\U.{0,8})`)
-	badAlias     = lazy(`(?:^\s*|[:\-]\s+)([*&])[^\w-]`)
-	noSpace      = lazy(`^\s*(?:- +)?[A-Za-z_][\w.-]*(:)[^\s:/\\]`)
-	secondColon  = lazy(`^\s*(?:- +)*["']?[^\s"'#][^:"'#]*["']?:\s+[^"'\s|>{\[&!#].*?(:)(?:\s|$)`)
+	lineNumber   = Lazy(`^(?:yaml: )?(?:line (\d+): )?(.*)$`)
+	unquotedOpen = Lazy(`(?:^|[:\-]\s+)(?:[\w.-]+:\s+)?(\{\{)`)
+	forbidden    = Lazy("(?:^\\s*|[:\\-]\\s+)([@`%])")
+	afterQuote   = Lazy(`(?:[:\-]\s+|=)(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')[ \t]*([^\s#,\]}:"'])`)
+	badEscape    = Lazy(`^(?:[^\\]|\\[0abt\tnvfre "/\\N_LPxuU])*?(\\[^0abt\tnvfre "/\\N_LPuUx]|\\x..?|\\u.{0,4}|\\U.{0,8})`)
+	badAlias     = Lazy(`(?:^\s*|[:\-]\s+)([*&])[^\w-]`)
+	noSpace      = Lazy(`^\s*(?:- +)?[A-Za-z_][\w.-]*(:)[^\s:/\\]`)
+	secondColon  = Lazy(`^\s*(?:- +)*["']?[^\s"'#][^:"'#]*["']?:\s+[^"'\s|>{\[&!#].*?(:)(?:\s|$)`)
 )
 
 // syntaxError says what the YAML library found, in words that name the usual cause.

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 )
 
 var ipFilters = []def{
@@ -422,7 +423,7 @@ func slaac(c *call) (value.Value, error) {
 	return value.S(n.text(id.Add(id, n.first()))), nil
 }
 
-var macForm = lazy(`(?i)^(?:(?:[0-9a-f]{1,2}:){5}[0-9a-f]{1,2}|(?:[0-9a-f]{1,2}-){5}[0-9a-f]{1,2}|` +
+var macForm = source.Lazy(`(?i)^(?:(?:[0-9a-f]{1,2}:){5}[0-9a-f]{1,2}|(?:[0-9a-f]{1,2}-){5}[0-9a-f]{1,2}|` +
 	`(?:[0-9a-f]{1,4}:){2}[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}-){2}[0-9a-f]{1,4}|(?:[0-9a-f]{1,4}\.){2}[0-9a-f]{1,4}|` +
 	`[0-9a-f]{5,6}[-:][0-9a-f]{5,6}|[0-9a-f]{11,12})$`)
 

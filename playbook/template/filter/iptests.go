@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 )
 
 var ipTests = []def{
@@ -214,7 +215,7 @@ func resolvable(c *call) (bool, error) {
 	return err == nil && len(addrs) > 0, nil
 }
 
-var macText = lazy(`(?i)^(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}$|^[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}$|^[0-9a-f]{12}$`)
+var macText = source.Lazy(`(?i)^(?:[0-9a-f]{2}[:-]){5}[0-9a-f]{2}$|^[0-9a-f]{4}\.[0-9a-f]{4}\.[0-9a-f]{4}$|^[0-9a-f]{12}$`)
 
 func isMAC(c *call) (bool, error) {
 	s, err := c.inputText()

@@ -3,12 +3,11 @@ package filter
 import (
 	"fmt"
 	"math/big"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
 	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 )
 
 var versionOperators = map[string]string{
@@ -80,7 +79,7 @@ func compareLoose(a, b string) (int, error) {
 	return value.Compare(looseParts(a), looseParts(b))
 }
 
-var loosePart = lazy(`\d+|[a-z]+|\.|[^\da-z.]+`)
+var loosePart = source.Lazy(`\d+|[a-z]+|\.|[^\da-z.]+`)
 
 func looseParts(s string) *value.List {
 	l := value.NewList()
@@ -98,7 +97,7 @@ func looseParts(s string) *value.List {
 	return l
 }
 
-var strictForm = lazy(`^(\d+)\.(\d+)(?:\.(\d+))?(?:([ab])(\d+))?$`)
+var strictForm = source.Lazy(`^(\d+)\.(\d+)(?:\.(\d+))?(?:([ab])(\d+))?$`)
 
 // compareStrict is distutils' StrictVersion: 1.2, 1.2.3, 1.2a1.
 func compareStrict(a, b string) (int, error) {
@@ -126,7 +125,7 @@ func bigNumber(digits string) value.Value {
 }
 
 // semverForm is the grammar of semver.org.
-var semverForm = lazy(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
+var semverForm = source.Lazy(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)` +
 	`(?:-((?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)(?:\.(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*))*))?` +
 	`(?:\+[0-9a-zA-Z-]+(?:\.[0-9a-zA-Z-]+)*)?$`)
 
@@ -172,7 +171,7 @@ func comparePrerelease(x, y []string) int {
 }
 
 // pep440Form is the grammar of Python package versions.
-var pep440Form = lazy(`(?i)^\s*v?(?:(?P<epoch>[0-9]+)!)?(?P<release>[0-9]+(?:\.[0-9]+)*)` +
+var pep440Form = source.Lazy(`(?i)^\s*v?(?:(?P<epoch>[0-9]+)!)?(?P<release>[0-9]+(?:\.[0-9]+)*)` +
 	`(?:[-_.]?(?P<pre>alpha|beta|preview|pre|rc|a|b|c)[-_.]?(?P<pren>[0-9]+)?)?` +
 	`(?:-(?P<post1>[0-9]+)|[-_.]?(?P<post>post|rev|r)[-_.]?(?P<post2>[0-9]+)?)?` +
 	`(?:[-_.]?(?P<dev>dev)[-_.]?(?P<devn>[0-9]+)?)?(?:\+(?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?\s*$`)
@@ -242,9 +241,4 @@ func pep440Local(s string) value.Value {
 		}
 	}
 	return local
-}
-
-// lazy compiles an expression when it is first used: most runs need few of them.
-func lazy(expr string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }
