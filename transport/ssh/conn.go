@@ -289,7 +289,7 @@ func (c *Conn) session(ctx context.Context) (*ssh.Session, *link, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		s, err := await(ctx, l.client.NewSession, func(s *ssh.Session) { s.Close() })
+		s, err := await(ctx, l, l.client.NewSession, func(s *ssh.Session) { s.Close() })
 		if err == nil {
 			return s, l, nil
 		}
@@ -319,8 +319,11 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// await runs f, which knows no context; a late result is dropped.
-func await[T any](ctx context.Context, f func() (T, error), drop func(T)) (T, error) {
+// await runs f, which asks the other end of a link for something and knows no context; a
+// late result is dropped. It waits for the end of the link as well: a channel that is
+// opened just when x/crypto/ssh tears the connection down gets no answer, and no error
+// (ssh.mux forgets its channels before it closes the connection).
+func await[T any](ctx context.Context, l *link, f func() (T, error), drop func(T)) (T, error) {
 	type result struct {
 		val T
 		err error
@@ -330,19 +333,29 @@ func await[T any](ctx context.Context, f func() (T, error), drop func(T)) (T, er
 		val, err := f()
 		done <- result{val, err}
 	}()
+	var zero T
 	select {
 	case r := <-done:
 		return r.val, r.err
+	case <-l.over:
+		select {
+		case r := <-done:
+			return r.val, r.err
+		default:
+			return zero, errEnded
+		}
 	case <-ctx.Done():
 		go func() {
 			if r := <-done; r.err == nil {
 				drop(r.val)
 			}
 		}()
-		var zero T
 		return zero, ctx.Err()
 	}
 }
+
+// errEnded is a link's end where no other reason is known.
+var errEnded = errors.New("the connection ended")
 
 // lost is err as the end of the connection, with the reason if one is known.
 func (c *Conn) lost(err error, started bool) error {
@@ -367,7 +380,7 @@ func (c *Conn) Dial(ctx context.Context, network, addr string) (net.Conn, error)
 	if gone != nil {
 		return nil, gone
 	}
-	conn, err := await(ctx, func() (net.Conn, error) { return l.client.Dial(network, addr) }, func(conn net.Conn) { conn.Close() })
+	conn, err := await(ctx, l, func() (net.Conn, error) { return l.client.Dial(network, addr) }, func(conn net.Conn) { conn.Close() })
 	var refused *ssh.OpenChannelError
 	if errors.As(err, &refused) && refused.Reason != ssh.ConnectionFailed {
 		err = fmt.Errorf("%w: sshd refuses to forward (AllowTcpForwarding): %w", errors.ErrUnsupported, err)

@@ -77,7 +77,7 @@ func (p *process) start(l *link, tty bool) error {
 	if err != nil {
 		return p.conn.lost(err, false)
 	}
-	_, err = await(p.ctx, func() (struct{}, error) { return struct{}{}, s.Start(p.launch.Line) }, func(struct{}) {})
+	_, err = await(p.ctx, l, func() (struct{}, error) { return struct{}{}, s.Start(p.launch.Line) }, func(struct{}) {})
 	switch {
 	case p.ctx.Err() != nil:
 		return p.ctx.Err()
