@@ -73,11 +73,9 @@ func (s *scan) cmdline() facts {
 }
 
 func (s *scan) dateTime() facts {
-	// The offset is the host's; that of both halves of the year tells summer time's name.
-	text, ok := s.ask("sh", "-c", "date '+%s %z %Z'; y=$(date +%Y); date -d $y-01-01 '+%z %Z'; date -d $y-07-01 '+%z %Z'")
-	lines := strings.Split(text, "\n")
-	f := strings.Fields(lines[0])
-	if !ok && len(f) < 3 || len(f) < 3 {
+	text, ok := s.ask("date", "+%s %z %Z")
+	f := strings.Fields(text)
+	if !ok || len(f) < 3 {
 		return nil
 	}
 	now := time.Now()
@@ -85,16 +83,7 @@ func (s *scan) dateTime() facts {
 		now = time.Unix(epoch, 0) // the module runs on the controller, whose clock differs
 	}
 	now = now.In(time.FixedZone(f[2], offset(f[1])))
-	dst := f[2]
-	if len(lines) > 2 {
-		a, b := strings.Fields(lines[1]), strings.Fields(lines[2])
-		if len(a) == 2 && len(b) == 2 {
-			dst = a[1]
-			if offset(b[0]) > offset(a[0]) {
-				dst = b[1]
-			}
-		}
-	}
+	dst := s.summerTime(now.Year(), f[2])
 	utc := now.UTC()
 	// %W of strftime: weeks begin on Monday, days before the first Monday are week 0.
 	week := (now.YearDay() + 6 - (int(now.Weekday())+6)%7) / 7
@@ -106,6 +95,29 @@ func (s *scan) dateTime() facts {
 		"iso8601_basic": strings.Replace(now.Format("20060102T150405.000000"), ".", "", 1), "iso8601_basic_short": now.Format("20060102T150405"),
 		"tz": f[2], "tz_dst": dst, "tz_offset": f[1],
 	}}
+}
+
+// summerTime is the name the host's zone has in summer, or all year: that of the half of
+// the year with the greater offset.
+func (s *scan) summerTime(year int, name string) string {
+	env, err := s.v.Env(s.ctx)
+	if err != nil || env["TZ"] != "" {
+		return name // a zone of the session's own
+	}
+	data, err := s.v.ReadFile(s.ctx, "/etc/localtime")
+	if err != nil {
+		return name
+	}
+	zone, err := time.LoadLocationFromTZData("", data)
+	if err != nil {
+		return name
+	}
+	winter, ahead := time.Date(year, time.January, 1, 0, 0, 0, 0, zone).Zone()
+	summer, further := time.Date(year, time.July, 1, 0, 0, 0, 0, zone).Zone()
+	if further > ahead {
+		return summer
+	}
+	return winter
 }
 
 // offset reads +0130 as seconds.
@@ -272,8 +284,11 @@ func (s *scan) pkgMgr() facts {
 }
 
 func (s *scan) platform() facts {
-	machine, _ := s.ask("uname", "-m")
-	machine = strings.TrimSpace(machine)
+	machine := s.read("/proc/sys/kernel/arch") // from Linux 6.1 on
+	if machine == "" {
+		text, _ := s.ask("uname", "-m")
+		machine = strings.TrimSpace(text)
+	}
 	node := s.read("/proc/sys/kernel/hostname")
 	fqdn := s.fqdn(node)
 	_, domain, _ := strings.Cut(fqdn, ".")
@@ -300,13 +315,15 @@ func (s *scan) platform() facts {
 
 // fqdn is Python's socket.getfqdn: the first name with a dot of the address's names.
 func (s *scan) fqdn(node string) string {
-	text, ok := s.ask("getent", "hosts", node)
-	f := strings.Fields(text)
-	if !ok || len(f) < 2 {
-		return node
-	}
-	if names, ok := s.ask("getent", "hosts", f[0]); ok && len(strings.Fields(names)) > 1 {
-		f = strings.Fields(names)
+	f := s.hostsEntry(node)
+	if f == nil {
+		text, ok := s.ask("getent", "hosts", node)
+		if f = strings.Fields(text); !ok || len(f) < 2 {
+			return node
+		}
+		if names, ok := s.ask("getent", "hosts", f[0]); ok && len(strings.Fields(names)) > 1 {
+			f = strings.Fields(names)
+		}
 	}
 	for _, name := range f[1:] {
 		if strings.Contains(name, ".") {
@@ -314,6 +331,43 @@ func (s *scan) fqdn(node string) string {
 		}
 	}
 	return f[1]
+}
+
+// hostsEntry is an address with its names, where /etc/hosts answers before anything else
+// and has one address for the node; nil where the resolver has to be asked.
+func (s *scan) hostsEntry(node string) []string {
+	first := ""
+	for _, line := range s.lines("/etc/nsswitch.conf") {
+		if services, ok := strings.CutPrefix(line, "hosts:"); ok {
+			first, _, _ = strings.Cut(strings.TrimSpace(services), " ")
+		}
+	}
+	if first != "files" {
+		return nil
+	}
+	var entries [][]string
+	for _, line := range s.lines("/etc/hosts") {
+		line, _, _ = strings.Cut(line, "#")
+		if f := strings.Fields(line); len(f) > 1 {
+			entries = append(entries, f)
+		}
+	}
+	address := ""
+	for _, f := range entries {
+		if !slices.Contains(f[1:], node) {
+			continue
+		}
+		if address != "" && address != f[0] {
+			return nil
+		}
+		address = f[0]
+	}
+	for _, f := range entries { // the names are those of the address's first line
+		if f[0] == address {
+			return f
+		}
+	}
+	return nil
 }
 
 // python tells of the interpreter playbooks ask about; orch itself needs none.

@@ -1,6 +1,8 @@
 package host
 
 import (
+	"encoding/hex"
+	"errors"
 	"net/netip"
 	"path"
 	"slices"
@@ -18,15 +20,18 @@ func (s *scan) network() facts {
 			ifaces[name] = s.iface(name)
 		}
 	}
-	def4 := s.defaultRoute("-4", "8.8.8.8")
-	def6 := s.defaultRoute("-6", "2404:6800:400a:800::1012")
-	all4, all6 := []string{}, []string{}
-	text, _ := s.ask("ip", "addr", "show")
+	text := s.ip()
+	def4, def6 := defaultRoute(text, anywhere4), defaultRoute(text, anywhere6)
+	all4, all6, local4 := []string{}, []string{}, []string{}
 	dev := ""
 	for line := range strings.Lines(text) {
 		w := strings.Fields(line)
 		switch {
-		case len(w) > 1 && line[0] >= '0' && line[0] <= '9':
+		case len(w) > 1 && w[0] == "local":
+			if !slices.Contains(local4, w[1]) {
+				local4 = append(local4, w[1])
+			}
+		case len(w) > 1 && line[0] >= '0' && line[0] <= '9' && strings.HasSuffix(w[0], ":"):
 			dev, _, _ = strings.Cut(strings.TrimSuffix(w[1], ":"), "@")
 		case len(w) > 3 && w[0] == "inet":
 			addr := s.inet(ifaces, dev, w, def4)
@@ -49,29 +54,72 @@ func (s *scan) network() facts {
 	}
 	slices.Sort(names)
 	out["interfaces"] = names
-	out["locally_reachable_ips"] = map[string][]string{"ipv4": s.reachable("-4"), "ipv6": s.reachable("-6")}
+	out["locally_reachable_ips"] = map[string][]string{"ipv4": local4, "ipv6": s.reachable6()}
 	return out
 }
 
-func (s *scan) reachable(family string) []string {
+// Addresses far away, whose routes are the default ones: ansible-core 2.18 takes these.
+const anywhere4, anywhere6 = "8.8.8.8", "2404:6800:400a:800::1012"
+
+// ip is what ip(8) says of the default routes, the addresses and the local IPv4 routes,
+// one after the other: each line tells by its first word what it is about. Iproute2
+// answers all in one process; that of busybox is started for each.
+func (s *scan) ip() string {
+	asked := []struct{ family, words string }{
+		{"-4", "route get " + anywhere4}, {"-6", "route get " + anywhere6}, {"-4", "route show table local"}, {"", "addr show"},
+	}
+	batch := "ip -force -batch - <<'.'\n" // takes no -4 and -6, and needs none
+	for _, q := range asked {
+		batch += q.words + "\n"
+	}
+	// The exit code is that of the worst answer, and having no route is one.
+	if text, _ := s.ask("sh", "-c", batch+"."); text != "" {
+		return text
+	}
+	text := ""
+	for _, q := range asked {
+		one, _ := s.ask(append([]string{"ip"}, strings.Fields(q.family+" "+q.words)...)...)
+		text += one
+	}
+	return text
+}
+
+// reachable6 are the host's own IPv6 networks, from the kernel's table: ip(8) wants a
+// process of its own for them.
+func (s *scan) reachable6() []string {
 	list := []string{}
-	text, _ := s.ask("ip", family, "route", "show", "table", "local")
-	for line := range strings.Lines(text) {
+	for _, line := range s.lines("/proc/net/ipv6_route") {
+		const local = 0x80000000 // RTF_LOCAL
 		w := strings.Fields(line)
-		if len(w) > 1 && w[0] == "local" && !slices.Contains(list, w[1]) {
-			list = append(list, w[1])
+		if len(w) < 10 {
+			continue
+		}
+		addr, err := hex.DecodeString(w[0])
+		bits, err2 := strconv.ParseUint(w[1], 16, 8)
+		flags, err3 := strconv.ParseUint(w[8], 16, 32)
+		if errors.Join(err, err2, err3) != nil || len(addr) != 16 || flags&local == 0 {
+			continue
+		}
+		text := netip.AddrFrom16([16]byte(addr)).String()
+		if bits < 128 {
+			text += "/" + strconv.FormatUint(bits, 10)
+		}
+		if !slices.Contains(list, text) {
+			list = append(list, text)
 		}
 	}
 	return list
 }
 
-func (s *scan) defaultRoute(family, to string) facts {
+// defaultRoute reads the answer to "route get" for an address.
+func defaultRoute(text, to string) facts {
 	out := facts{}
-	text, _ := s.ask("ip", family, "route", "get", to)
-	first, _, _ := strings.Cut(text, "\n")
-	w := strings.Fields(first)
-	if len(w) == 0 || w[0] != to {
-		return out
+	var w []string
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, to+" ") {
+			w = strings.Fields(line)
+			break
+		}
 	}
 	for i := 0; i+1 < len(w); i++ {
 		switch {

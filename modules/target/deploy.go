@@ -20,33 +20,40 @@ import (
 //
 // Arguments: what to do ("start", or "shared" to only print the path of a copy that other
 // users may run), remote_tmp, and the helper's sha256 for each architecture.
-const startScript = `do=$1 tmp=$2
-case $(uname -m) in
-x86_64|amd64) a=amd64 s=$3;;
-aarch64|arm64) a=arm64 s=$4;;
-*) echo "arch $(uname -m)"; exit 0;;
+const startScript = `do=$1 tmp=$2 amd64=$3 arm64=$4 a= u=
+# On the way to a helper that is there, every process counts: the shell does what it can.
+[ -r /proc/sys/kernel/arch ] && read -r a </proc/sys/kernel/arch
+case ${a:=$(uname -m)} in
+x86_64|amd64) a=amd64 s=$amd64;;
+aarch64|arm64) a=arm64 s=$arm64;;
+*) echo "arch $a"; exit 0;;
 esac
 [ -n "$s" ] || { echo "none $a"; exit 0; }
-if command -v sha256sum >/dev/null 2>&1; then sum() { sha256sum <"$1" | cut -c1-64; }
-elif command -v openssl >/dev/null 2>&1; then sum() { openssl dgst -sha256 <"$1" | sed 's/.* //'; }
+if command -v sha256sum >/dev/null 2>&1; then sum() { sha256sum <"$1"; }
+elif command -v openssl >/dev/null 2>&1; then sum() { openssl dgst -sha256 -r <"$1"; }
 else echo nosum; exit 0; fi
-u=$(id -u)
 [ -t 2 ] && exec 2>/dev/null
 safe() {
 	[ -d "$1" ] && [ ! -L "$1" ] && [ -O "$1" ] || return 1
 	case $(ls -ld "$1") in ?????w*|????????w*) return 1;; esac
 }
+look() {
+	for d do
+		f=$d/helper-$s
+		[ -n "$d" ] && [ -f "$f" ] && [ -x "$f" ] && [ ! -L "$f" ] && [ -O "$f" ] && safe "$d" || continue
+		case $(sum "$f") in "$s"*) ;; *) continue;; esac
+		[ "$do" = shared ] && { chmod 0711 "$d" && chmod 0755 "$f" && echo "have $u $f"; exit 0; }
+		exec "$f" serve
+	done
+}
 case $tmp in "~"/*) tmp=$HOME/${tmp#"~"/};; esac
+[ "$do" = shared ] || look "$tmp" "$HOME/.cache/orch"
+u=$(id -u)
 case $do in
-shared) set -- "/var/tmp/orch-$u" "/dev/shm/orch-$u";;
-*) set -- "$tmp" "$HOME/.cache/orch" "/var/tmp/orch-$u.private" "/dev/shm/orch-$u.private";;
+shared) set -- "/var/tmp/orch-$u" "/dev/shm/orch-$u"; look "$@";;
+*) look "/var/tmp/orch-$u.private" "/dev/shm/orch-$u.private"
+	set -- "$tmp" "$HOME/.cache/orch" "/var/tmp/orch-$u.private" "/dev/shm/orch-$u.private";;
 esac
-for d do
-	f=$d/helper-$s
-	[ -n "$d" ] && safe "$d" && [ -f "$f" ] && [ -x "$f" ] && [ ! -L "$f" ] && [ -O "$f" ] && [ "$(sum "$f")" = "$s" ] || continue
-	[ "$do" = shared ] && { chmod 0711 "$d" && chmod 0755 "$f" && echo "have $u $f"; exit 0; }
-	exec "$f" serve
-done
 for d do
 	[ -n "$d" ] || continue
 	( umask 077; mkdir -p "$d" ) 2>/dev/null
@@ -63,13 +70,13 @@ echo noexec`
 const becomeScript = `f=$1 s=$2 u=$3
 [ -t 2 ] && exec 2>/dev/null
 mine() {
-	case $(ls -ldn "$1") in "$2 "*|"$2."*) ;; *) return 1;; esac
-	set -- $(ls -ldn "$1")
-	[ "$3" = "$u" ]
+	set -- "$2" $(ls -ldn "$1")
+	case $2 in "$1"|"$1.") ;; *) return 1;; esac
+	[ "$4" = "$u" ]
 }
 mine "${f%/*}" drwx--x--x && mine "$f" -rwxr-xr-x || { echo exposed; exit 0; }
-if command -v sha256sum >/dev/null 2>&1; then g=$(sha256sum <"$f" | cut -c1-64); else g=$(openssl dgst -sha256 <"$f" | sed 's/.* //'); fi
-[ "$g" = "$s" ] || { echo changed; exit 0; }
+if command -v sha256sum >/dev/null 2>&1; then g=$(sha256sum <"$f"); else g=$(openssl dgst -sha256 -r <"$f"); fi
+case $g in "$s"*) ;; *) echo changed; exit 0;; esac
 exec "$f" serve`
 
 // placeScript puts stdin at a path with a mode, replacing it by rename, and removes all
