@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"regexp"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -14,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+
+	"orch/playbook/source"
 )
 
 // ConflictRule says what happens to fields that another manager owns.
@@ -40,7 +41,7 @@ func glob(pattern, text string) bool {
 // A conflict is a field another manager owns.
 type conflict struct{ manager, field string }
 
-var conflictManager = regexp.MustCompile(`^conflict with "([^"]*)"`)
+var conflictManager = source.Lazy(`^conflict with "([^"]*)"`)
 
 // conflictsOf reads the conflicts of a refused apply.
 func conflictsOf(err error) []conflict {
@@ -54,7 +55,7 @@ func conflictsOf(err error) []conflict {
 			continue
 		}
 		manager := ""
-		if m := conflictManager.FindStringSubmatch(c.Message); m != nil {
+		if m := conflictManager().FindStringSubmatch(c.Message); m != nil {
 			manager = m[1]
 		}
 		list = append(list, conflict{manager, c.Field})

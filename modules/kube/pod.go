@@ -2,9 +2,10 @@ package kube
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
+
+	"orch/playbook/source"
 )
 
 // Urgency says how soon a pod's trouble counts as the failure of what owns it.
@@ -39,7 +40,7 @@ type Trouble struct {
 }
 
 // pullGone matches messages of a registry that no further try will change.
-var pullGone = regexp.MustCompile(`(?i)not found|manifest unknown|no such host|repository does not exist|invalid reference|unauthorized|denied|name unknown`)
+var pullGone = source.Lazy(`(?i)not found|manifest unknown|no such host|repository does not exist|invalid reference|unauthorized|denied|name unknown`)
 
 // doomedWaiting are reasons to wait for that a container does not get out of.
 var doomedWaiting = map[string]bool{
@@ -49,7 +50,7 @@ var doomedWaiting = map[string]bool{
 }
 
 // transient are messages of the moment: the kubelet tries again and gets through.
-var transient = regexp.MustCompile(`(?i)failed to sync (?:configmap|secret) cache|context deadline exceeded|connection refused|i/o timeout|TLS handshake timeout|too many requests|toomanyrequests`)
+var transient = source.Lazy(`(?i)failed to sync (?:configmap|secret) cache|context deadline exceeded|connection refused|i/o timeout|TLS handshake timeout|too many requests|toomanyrequests`)
 
 // crashed reports whether a container has been restarted more often than allowed: once
 // may be bad luck, but the back-off that follows a second crash is none (kubedog's rule).
@@ -149,12 +150,12 @@ func containerTrouble(pod, c object, never bool) Trouble {
 	case reason == "ErrImagePull" || reason == "ImagePullBackOff":
 		t.Reason, t.Message = "ImagePullBackOff", pullMessage(c.str("image"), message)
 		// The first failed pull may be bad luck; one that says the image is not there is not.
-		if pullGone.MatchString(message) && !transient.MatchString(message) {
+		if pullGone().MatchString(message) && !transient().MatchString(message) {
 			t.Urgency = Doomed
 		} else {
 			t.Urgency, t.Grace = Hold, HoldFor
 		}
-	case doomedWaiting[reason] && !transient.MatchString(message):
+	case doomedWaiting[reason] && !transient().MatchString(message):
 		t.Urgency, t.Reason, t.Message = Doomed, reason, message
 	case reason == "CrashLoopBackOff":
 		t.Urgency, t.Reason, t.Message = Restarts, reason, exitMessage(last, t.ExitCode)
@@ -183,7 +184,7 @@ func podIsDeleted(pod object) bool { return pod.has("metadata", "deletionTimesta
 
 // pullMessage shortens what a container runtime says of a failed pull to its cause.
 func pullMessage(image, message string) string {
-	if i := strings.LastIndex(message, ": "); i >= 0 && pullGone.MatchString(message[i:]) {
+	if i := strings.LastIndex(message, ": "); i >= 0 && pullGone().MatchString(message[i:]) {
 		message = message[i+2:]
 	}
 	if message == "" {

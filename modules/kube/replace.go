@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"orch/playbook/source"
 )
 
 // Replacing is when an object is deleted and made anew.
@@ -26,7 +27,7 @@ const (
 // immutableText are the server's words for a field that cannot be changed (Kubernetes
 // 1.34). Other refusals with the same code are mistakes of the definition, for which
 // nothing may be deleted.
-var immutableText = regexp.MustCompile(`field is immutable|may not change once set|cannot change roleRef|updates to statefulset spec for fields other than|spec is immutable after creation`)
+var immutableText = source.Lazy(`field is immutable|may not change once set|cannot change roleRef|updates to statefulset spec for fields other than|spec is immutable after creation`)
 
 // immutable reports a refusal for no other reason than fields that cannot be changed.
 func immutable(err error) bool {
@@ -36,7 +37,7 @@ func immutable(err error) bool {
 	}
 	causes := status.Status().Details.Causes
 	for _, c := range causes {
-		if !immutableText.MatchString(c.Message) {
+		if !immutableText().MatchString(c.Message) {
 			return false
 		}
 	}

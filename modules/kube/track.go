@@ -3,7 +3,6 @@ package kube
 import (
 	"context"
 	"fmt"
-	"regexp"
 	"sort"
 	"strings"
 	"sync"
@@ -14,6 +13,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"orch/playbook/source"
 )
 
 // Condition is the state a wait is for, when it is not simply "ready".
@@ -264,7 +265,7 @@ func (t *tracker) store(gvk schema.GroupVersionKind, u *unstructured.Unstructure
 }
 
 // refused matches why a pod cannot be made at all; other reasons pass.
-var refused = regexp.MustCompile(`is forbidden|exceeded quota|denied the request|is invalid`)
+var refused = source.Lazy(`is forbidden|exceeded quota|denied the request|is invalid`)
 
 // warning keeps what an event says that no status does: a controller other than the
 // Deployment's reports pods it may not make only so, and the kubelet a volume it cannot
@@ -278,11 +279,11 @@ func (t *tracker) warning(e *unstructured.Unstructured) {
 	message := strings.TrimSpace(o.str("message"))
 	switch reason := o.str("reason"); reason {
 	case "FailedCreate":
-		if refused.MatchString(message) {
+		if refused().MatchString(message) {
 			t.warned[o.str("involvedObject", "uid")] = Trouble{Urgency: Doomed, Reason: reason, Message: message, ExitCode: -1}
 		}
 	case "FailedMount", "FailedAttachVolume":
-		if !transient.MatchString(message) {
+		if !transient().MatchString(message) {
 			t.warned[o.str("involvedObject", "uid")] = Trouble{Urgency: Hold, Reason: reason, Message: message, ExitCode: -1, Grace: HoldFor}
 		}
 	}

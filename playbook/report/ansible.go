@@ -533,7 +533,7 @@ func (a *ansible) stats(ev run.RunDone) {
 			a.field("ok", c.OK, green), a.field("changed", c.Changed, yellow), a.field("unreachable", c.Unreachable, brightRed),
 			a.field("failed", c.Failed, red), a.field("skipped", c.Skipped, cyan), a.field("rescued", c.Rescued, green),
 			a.field("ignored", c.Ignored, brightPurple))
-		a.o.Log.add(levelInfo, painted.ReplaceAllString(line, ""))
+		a.o.Log.add(levelInfo, painted().ReplaceAllString(line, ""))
 		a.printf("%s\n", line)
 	}
 	a.printf("\n")

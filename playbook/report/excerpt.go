@@ -2,7 +2,6 @@ package report
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"orch/playbook/source"
@@ -32,7 +31,7 @@ func Excerpt(pos source.Pos, lines func(file string) []string) string {
 		before = strings.TrimRight(all[n-2], " \t\r\n")
 	}
 	const shown = "\nThe offending line appears to be:\n\n"
-	if keyValue.MatchString(before) {
+	if keyValue().MatchString(before) {
 		at := strings.Index(before, "=") + 1
 		text = whereabouts(source.Pos{File: pos.File, Line: pos.Line - 1, Col: at}) + shown + before + "\n" + arrow(at) + "\n"
 	} else {
@@ -50,4 +49,4 @@ func arrow(col int) string { return strings.Repeat(" ", max(0, col-1)) + "^ here
 
 // keyValue is what Ansible takes for k=v arguments: where the line before has it, it
 // points there.
-var keyValue = regexp.MustCompile(`[\pL\pN_]+\s*=\s*[\pL\pN_/-]+`)
+var keyValue = source.Lazy(`[\pL\pN_]+\s*=\s*[\pL\pN_/-]+`)

@@ -4,10 +4,11 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
 	"strings"
 	"sync"
 	"time"
+
+	"orch/playbook/source"
 )
 
 // A Log keeps what a display and its callback said in a file (log_path), in the form of
@@ -27,7 +28,7 @@ func NewLog(w io.Writer, user string, verbosity int) *Log {
 }
 
 // painted matches what paint adds.
-var painted = regexp.MustCompile("\x1b\\[[0-9;]*m")
+var painted = source.Lazy("\x1b\\[[0-9;]*m")
 
 // The levels of a Log.
 const (

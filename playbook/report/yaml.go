@@ -1,12 +1,12 @@
 package report
 
 import (
-	"regexp"
 	"strings"
 	"unicode"
 
 	"orch/modules"
 	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 	"orch/playbook/template/pyyaml"
 )
 
@@ -64,7 +64,7 @@ func (a *ansible) yamlDiff(d modules.Diff) modules.Diff {
 // yamlBreaks are what YAML takes for the end of a line.
 const yamlBreaks = "\n\u0085\u2028\u2029"
 
-var spacesAtEnd = regexp.MustCompile(" +([" + yamlBreaks + "])")
+var spacesAtEnd = source.Lazy(" +([" + yamlBreaks + "])")
 
 // blocks writes texts of several lines as blocks. YAML cannot for some of them, which
 // lossy mends.
@@ -81,7 +81,7 @@ func blocks(lossy bool) func(string) (string, byte) {
 				}
 				return -1
 			}, s)
-			s = spacesAtEnd.ReplaceAllString(s, "$1")
+			s = spacesAtEnd().ReplaceAllString(s, "$1")
 		}
 		return s, '|'
 	}

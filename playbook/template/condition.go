@@ -111,7 +111,7 @@ func (e *Engine) single(ctx context.Context, v value.Value, c value.Str, s Scope
 		return e.boolean(v, c)
 	case text.S == "":
 		return value.Bool(false), nil
-	case text.From != nil || harmless.MatchString(text.S):
+	case text.From != nil || harmless().MatchString(text.S):
 		if text.From == nil {
 			text.From = c.From
 		}

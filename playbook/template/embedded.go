@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"strings"
 
 	"orch/playbook/jinja"
 	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 )
 
 // A condition with {{ }} in it is rendered by ansible-core 2.18, and the text parsed as an
@@ -135,7 +135,7 @@ func (em *embedding) value(v value.Value) {
 }
 
 // harmless is text that means the same whoever wrote it.
-var harmless = regexp.MustCompile(`^(?:|[Tt]rue|[Ff]alse|[Nn]one|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?)$`)
+var harmless = source.Lazy(`^(?:|[Tt]rue|[Ff]alse|[Nn]one|-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?)$`)
 
 // isSource says whether a printed value may be read as source.
 func isSource(v value.Value) bool {
@@ -143,7 +143,7 @@ func isSource(v value.Value) bool {
 	case value.Bool, value.Int, *value.BigInt, value.Float, value.None:
 		return true
 	case value.Str:
-		return v.From != nil || harmless.MatchString(v.S)
+		return v.From != nil || harmless().MatchString(v.S)
 	}
 	return false
 }

@@ -6,12 +6,12 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"orch/playbook/jinja"
 	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 	"orch/playbook/template/filter"
 	"orch/playbook/template/sprig"
 )
@@ -98,11 +98,11 @@ func unrolled(f *jinja.Filter) *jinja.Filter {
 }
 
 // pluginName is what ansible-core 2.18 takes for the name of a plugin.
-var pluginName = regexp.MustCompile(`^\w+(?:\.\w+)*$`)
+var pluginName = source.Lazy(`^\w+(?:\.\w+)*$`)
 
 // couldNotLoad words the lack of a filter or test as ansible-core 2.18 does.
 func couldNotLoad(_, name string) string {
-	if !pluginName.MatchString(name) {
+	if !pluginName().MatchString(name) {
 		return fmt.Sprintf("Could not load \"%s\": 'invalid plugin name: ansible.builtin.%s'", name, name)
 	}
 	return fmt.Sprintf("Could not load \"%s\": '%s'", name, name)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -425,14 +424,14 @@ func fromJSON(text string) (any, error) {
 }
 
 // goPlace is where text/template's errors say what is wrong.
-var goPlace = regexp.MustCompile(`(?s)^template: (.*?):(\d+)(?::(\d+))?: (.*)$`)
+var goPlace = source.Lazy(`(?s)^template: (.*?):(\d+)(?::(\d+))?: (.*)$`)
 
 // goError gives an error of text/template its place: that of the innermost template.
 func goError(err error, text string) error {
 	out := &Error{Msg: err.Error(), Text: text, Err: err}
 	msg := err.Error()
 	for {
-		m := goPlace.FindStringSubmatch(msg)
+		m := goPlace().FindStringSubmatch(msg)
 		if m == nil {
 			break
 		}

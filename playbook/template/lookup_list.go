@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"math/big"
 	"os/exec"
-	"regexp"
 	"strings"
 
 	"orch/playbook/jinja/value"
 	"orch/playbook/keyval"
+	"orch/playbook/source"
 )
 
 // The lookups that rearrange what they are given.
@@ -271,7 +271,7 @@ func runRandomChoice(c *LookupCall) ([]value.Value, error) {
 }
 
 // shortcut is the short form of sequence: [start-]end[/stride][:format].
-var shortcut = regexp.MustCompile(`(?i)^(?:(0?x?[0-9a-f]+)-)?(0?x?[0-9a-f]+)(?:/(0?x?[0-9a-f]+))?(?::(.+))?$`)
+var shortcut = source.Lazy(`(?i)^(?:(0?x?[0-9a-f]+)-)?(0?x?[0-9a-f]+)(?:/(0?x?[0-9a-f]+))?(?::(.+))?$`)
 
 func runSequence(c *LookupCall) ([]value.Value, error) {
 	terms, err := c.TextTerms()
@@ -301,7 +301,7 @@ func runSequence(c *LookupCall) ([]value.Value, error) {
 }
 
 func (c *LookupCall) sequenceTerm(term string) error {
-	if m := shortcut.FindStringSubmatch(term); m != nil {
+	if m := shortcut().FindStringSubmatch(term); m != nil {
 		for i, name := range []string{"start", "end", "stride", "format"} {
 			if m[i+1] == "" {
 				continue

@@ -124,13 +124,15 @@ func (a *authenticator) methods() ([]ssh.AuthMethod, error) {
 	return methods, nil
 }
 
-var asksPassword = regexp.MustCompile(`(?i)pass(word|code|phrase|wort|wd)|contrase|senha|mot de passe`)
+var asksPassword = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)pass(word|code|phrase|wort|wd)|contrase|senha|mot de passe`)
+})
 
 // answer is the keyboard-interactive challenge: questions about a password get it.
 func (a *authenticator) answer(_, instruction string, questions []string, _ []bool) ([]string, error) {
 	answers := make([]string, len(questions))
 	for i, q := range questions {
-		if !asksPassword.MatchString(q) && len(questions)+i > 1 {
+		if !asksPassword().MatchString(q) && len(questions)+i > 1 {
 			return nil, fmt.Errorf("the host asks %q (%s), which nobody is here to answer", q, instruction)
 		}
 		a.note(&a.tried, "the password (keyboard-interactive)")

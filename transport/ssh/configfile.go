@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/kevinburke/ssh_config"
 )
@@ -57,7 +58,9 @@ const (
 	includeName = "orch-include"
 )
 
-var directive = regexp.MustCompile(`(?im)^([ \t]*)(match|include)(?:[ \t]*=[ \t]*|[ \t]+)([^\r\n]*)`)
+var directive = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?im)^([ \t]*)(match|include)(?:[ \t]*=[ \t]*|[ \t]+)([^\r\n]*)`)
+})
 
 // A configFile is a parsed file.
 type configFile struct {
@@ -71,8 +74,8 @@ func parseFile(path string) (*configFile, error) {
 		return nil, err
 	}
 	f := &configFile{}
-	text = directive.ReplaceAllFunc(text, func(line []byte) []byte {
-		parts := directive.FindSubmatch(line)
+	text = directive().ReplaceAllFunc(text, func(line []byte) []byte {
+		parts := directive().FindSubmatch(line)
 		if bytes.EqualFold(parts[2], []byte("include")) {
 			return fmt.Appendf(nil, "%s%s %s", parts[1], includeName, parts[3])
 		}

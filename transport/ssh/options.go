@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"orch/transport"
@@ -23,7 +24,7 @@ const (
 )
 
 // keywords are the options of OpenSSH's client.
-var keywords = func() map[string]kind {
+var keywords = sync.OnceValue(func() map[string]kind {
 	table := map[string]kind{}
 	for k, names := range map[kind]string{
 		used: `User Port HostName IdentityFile IdentitiesOnly IdentityAgent CertificateFile ProxyJump ProxyCommand
@@ -56,7 +57,7 @@ var keywords = func() map[string]kind {
 		}
 	}
 	return table
-}()
+})
 
 // many are the options that add up; of the others the first value counts.
 var many = []string{"identityfile", "certificatefile"}
@@ -251,7 +252,7 @@ func (o *options) flag(flag byte, key, val string) error {
 // option takes one setting, from an argument or a line of a file.
 func (o *options) option(name, text, from string, arg bool) error {
 	key := strings.ToLower(name)
-	switch keywords[key] {
+	switch keywords()[key] {
 	case used:
 		if key == "challengeresponseauthentication" {
 			key = "kbdinteractiveauthentication"
@@ -281,7 +282,7 @@ func (o *options) option(name, text, from string, arg bool) error {
 
 // suggest finds an option that differs by one letter, or by two that changed places.
 func suggest(key string) string {
-	for _, known := range slices.Sorted(maps.Keys(keywords)) {
+	for _, known := range slices.Sorted(maps.Keys(keywords())) {
 		if oneEdit(key, known) {
 			return fmt.Sprintf(": did you mean %q?", known)
 		}
