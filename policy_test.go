@@ -52,7 +52,7 @@ var imports = map[string][]string{
 	"modules/host":              {"modules", "playbook/pyre"},
 	"modules/moduletest":        {"modules", "modules/", "playbook/source", "playbook/jinja/value"},
 	"modules/control":           {"modules", "modules/host", "modules/schema", "playbook/jinja/value", "playbook/source", "transport"},
-	"modules/kube":              {"modules/control", "modules", "modules/schema", "playbook/jinja/value", "playbook/source", "transport"},
+	"modules/kube":              {"modules/control", "modules", "modules/schema", "playbook/jinja/value", "playbook/pyre", "playbook/source", "transport"},
 	"modules/container":         {"modules/control", "modules", "modules/schema", "playbook/jinja/value", "playbook/source", "transport"},
 	"modules/target":            {"modules", "modules/host", "transport/", "transport", "modules/target/"},
 	"modules/target/":           {"modules", "modules/host", "transport/", "transport", "modules/target/", "modules/target"},

@@ -293,7 +293,7 @@ func TestClusterRollout(t *testing.T) {
 	if n := len(d.out["resources"].([]any)); n != 1 {
 		t.Errorf("%d deployments", n)
 	}
-	l.fails("k8s_rollout", `{name: web, namespace: NS, action: set_image, images: {web: "lab/kube-app:nope"}}`, "ImagePullBackOff", "still serving: 2 replicas")
+	l.fails("k8s_rollout", `{name: web, namespace: NS, action: set_image, images: {web: "lab/kube-app:nope"}}`, "1 of 1 new pods cannot serve", "ImagePullBackOff", "still serving: 2/2 pods of revision ", "(kube-app:1)")
 }
 
 func TestClusterDefinitionsFromFilesAndTemplates(t *testing.T) {

@@ -26,6 +26,7 @@ type servedKind struct {
 	plural, singular string
 	short            []string
 	namespaced       bool
+	categories       []string
 }
 
 // mapping finds a kind's resource; exactly the version asked for.
@@ -90,6 +91,7 @@ func groups(ctx context.Context, client rest.Interface, path string, text []byte
 					Singular     string   `json:"singularResource"`
 					Short        []string `json:"shortNames"`
 					Scope        string   `json:"scope"`
+					Categories   []string `json:"categories"`
 					ResponseKind *struct {
 						Group, Version, Kind string
 					} `json:"responseKind"`
@@ -113,7 +115,7 @@ func groups(ctx context.Context, client rest.Interface, path string, text []byte
 				gvk := schema.GroupVersionKind{
 					Group: orElse(r.ResponseKind.Group, g.Metadata.Name), Version: orElse(r.ResponseKind.Version, v.Version), Kind: r.ResponseKind.Kind,
 				}
-				all = append(all, servedKind{gvk, r.Resource, r.Singular, r.Short, r.Scope == "Namespaced"})
+				all = append(all, servedKind{gvk, r.Resource, r.Singular, r.Short, r.Scope == "Namespaced", r.Categories})
 			}
 		}
 	}
@@ -150,7 +152,7 @@ func versionKinds(ctx context.Context, client rest.Interface, path string) serve
 	var all served
 	for _, r := range list.APIResources {
 		if !strings.Contains(r.Name, "/") {
-			all = append(all, servedKind{gv.WithKind(r.Kind), r.Name, r.SingularName, r.ShortNames, r.Namespaced})
+			all = append(all, servedKind{gv.WithKind(r.Kind), r.Name, r.SingularName, r.ShortNames, r.Namespaced, r.Categories})
 		}
 	}
 	return all

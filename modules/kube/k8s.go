@@ -367,6 +367,7 @@ func (k *K8s) steps(v *View, items []*item, w writer, out *K8sOut) []modules.Ste
 				}
 				live(waited, report)
 				k.results(out, items)
+				out.warnings = append(out.warnings, report.Warnings()...)
 				if !report.OK() {
 					out.Failure = report.Data()
 					return false, report.Failure()

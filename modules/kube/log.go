@@ -7,11 +7,13 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"orch/modules"
+	"orch/playbook/pyre"
 )
 
 // K8sLog reads the log of a pod, or of the pods of a workload.
@@ -37,6 +39,15 @@ type K8sLog struct {
 	Previous bool
 	// Only the last lines.
 	TailLines *int
+	// Only what was printed since a time: 2026-05-01T12:00:00Z.
+	SinceTime string
+	// Only lines in which this regular expression (Python's) is found.
+	Grep string
+	// Follow the log until this regular expression (Python's) is found in a line; the task
+	// fails when the containers end before, or when time is up. A check reads what is there.
+	FollowUntil string
+	// Seconds to follow at most.
+	FollowTimeout int `orch:"default=120"`
 }
 
 // Validate implements modules.Validator.
@@ -46,19 +57,51 @@ func (k *K8sLog) Validate() error {
 		return fmt.Errorf("one of name and label_selectors is required")
 	case k.Container != "" && k.AllContainers:
 		return fmt.Errorf("parameters are mutually exclusive: container|all_containers")
+	case k.SinceSeconds != nil && k.SinceTime != "":
+		return fmt.Errorf("parameters are mutually exclusive: since_seconds|since_time")
+	case k.Previous && k.FollowUntil != "":
+		return fmt.Errorf("parameters are mutually exclusive: previous|follow_until")
+	}
+	if _, err := time.Parse(time.RFC3339, k.SinceTime); err != nil && k.SinceTime != "" {
+		return fmt.Errorf("since_time: %q is no time, such as 2026-05-01T12:00:00Z", k.SinceTime)
+	}
+	if _, err := pattern(k.Grep); err != nil {
+		return fmt.Errorf("grep: %w", err)
+	}
+	if _, err := pattern(k.FollowUntil); err != nil {
+		return fmt.Errorf("follow_until: %w", err)
 	}
 	return k.validateAuth()
+}
+
+// pattern compiles an expression; nil for none.
+func pattern(text string) (*pyre.Regexp, error) {
+	if text == "" {
+		return nil, nil
+	}
+	return pyre.Compile(text, 0)
 }
 
 // K8sLogOut is what the task registers.
 type K8sLogOut struct {
 	Log      string   `json:"log"`
 	LogLines []string `json:"log_lines"`
+	// PerPod is the same by pod and container.
+	PerPod []PodLog `json:"per_pod"`
 }
 
-// Plan implements Module.
+// PodLog is the log of a container.
+type PodLog struct {
+	Pod       string   `json:"pod"`
+	Container string   `json:"container,omitempty"`
+	LogLines  []string `json:"log_lines"`
+
+	pod *unstructured.Unstructured
+}
+
+// Plan implements Module. Reading changes nothing, so it is part of looking.
 func (k *K8sLog) Plan(ctx context.Context, v *View) (modules.Plan[*Target], error) {
-	out := &K8sLogOut{LogLines: []string{}}
+	out := &K8sLogOut{LogLines: []string{}, PerPod: []PodLog{}}
 	plan := modules.Plan[*Target]{Out: out}
 	pods, err := k.pods(ctx, v)
 	if err != nil {
@@ -67,7 +110,6 @@ func (k *K8sLog) Plan(ctx context.Context, v *View) (modules.Plan[*Target], erro
 	if len(pods) == 0 {
 		return plan, modules.Failf("there is no pod to read the log of")
 	}
-	var b strings.Builder
 	for _, pod := range pods {
 		containers := []string{k.Container}
 		if k.AllContainers {
@@ -77,28 +119,80 @@ func (k *K8sLog) Plan(ctx context.Context, v *View) (modules.Plan[*Target], erro
 			}
 		}
 		for _, c := range containers {
-			if err := k.read(ctx, v, pod, c, &b); err != nil {
-				return plan, err
-			}
+			out.PerPod = append(out.PerPod, PodLog{Pod: pod.GetName(), Container: c, LogLines: []string{}, pod: pod})
 		}
 	}
-	out.Log = b.String()
-	if s := strings.TrimRight(out.Log, "\n"); s != "" {
-		out.LogLines = strings.Split(s, "\n")
+	read := k.readAll
+	if k.FollowUntil != "" && !v.check {
+		read = k.followAll
 	}
-	return plan, nil
+	err = read(ctx, v, out.PerPod)
+	for i := range out.PerPod {
+		l := &out.PerPod[i]
+		if gerr := k.grep(l); err == nil {
+			err = gerr
+		}
+		out.LogLines = append(out.LogLines, l.LogLines...)
+	}
+	if len(out.LogLines) > 0 {
+		out.Log = strings.Join(out.LogLines, "\n") + "\n"
+	}
+	return plan, err
 }
 
-func (k *K8sLog) read(ctx context.Context, v *View, pod *unstructured.Unstructured, container string, w io.Writer) error {
-	stream, err := v.cluster.log(ctx, pod, logOptions{
-		container: container, previous: k.Previous, since: int64Of(k.SinceSeconds), tail: int64Of(k.TailLines),
-	})
+// grep keeps the lines that are asked for.
+func (k *K8sLog) grep(l *PodLog) error {
+	re, err := pattern(k.Grep)
+	if re == nil || err != nil {
+		return err
+	}
+	kept := []string{}
+	for _, line := range l.LogLines {
+		m, err := re.Search(line)
+		if err != nil {
+			return modules.Failf("grep: %v", err)
+		}
+		if m != nil {
+			kept = append(kept, line)
+		}
+	}
+	l.LogLines = kept
+	return nil
+}
+
+func (k *K8sLog) readAll(ctx context.Context, v *View, logs []PodLog) error {
+	for i := range logs {
+		if err := k.read(ctx, v, &logs[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxLog bounds what is kept of a container's log.
+const maxLog = 64 << 20
+
+func (k *K8sLog) options(l *PodLog) logOptions {
+	return logOptions{
+		container: l.Container, previous: k.Previous, since: int64Of(k.SinceSeconds), sinceTime: k.SinceTime, tail: int64Of(k.TailLines),
+	}
+}
+
+func (k *K8sLog) read(ctx context.Context, v *View, l *PodLog) error {
+	failed := func(err error) error {
+		return modules.Failf("read log of pod %s/%s: %v", l.pod.GetNamespace(), l.Pod, explainAPI(err))
+	}
+	stream, err := v.cluster.log(ctx, l.pod, k.options(l))
 	if err != nil {
-		return modules.Failf("read log of pod %s/%s: %v", pod.GetNamespace(), pod.GetName(), explainAPI(err))
+		return failed(err)
 	}
 	defer stream.Close()
-	if _, err := io.Copy(w, io.LimitReader(stream, 64<<20)); err != nil {
-		return modules.Failf("read log of pod %s/%s: %v", pod.GetNamespace(), pod.GetName(), err)
+	text, err := io.ReadAll(io.LimitReader(stream, maxLog))
+	if err != nil {
+		return failed(err)
+	}
+	if s := strings.TrimRight(string(text), "\n"); s != "" {
+		l.LogLines = strings.Split(s, "\n")
 	}
 	return nil
 }
@@ -116,6 +210,9 @@ type logOptions struct {
 	container   string
 	previous    bool
 	since, tail *int64
+	sinceTime   string
+	// follow goes on until the container ends; every line then begins with its time.
+	follow bool
 }
 
 // log opens the log of a pod's container.
@@ -130,8 +227,14 @@ func (c *Cluster) log(ctx context.Context, pod *unstructured.Unstructured, o log
 	if o.since != nil {
 		req.Param("sinceSeconds", strconv.FormatInt(*o.since, 10))
 	}
+	if o.sinceTime != "" {
+		req.Param("sinceTime", o.sinceTime)
+	}
 	if o.tail != nil {
 		req.Param("tailLines", strconv.FormatInt(*o.tail, 10))
+	}
+	if o.follow {
+		req.Param("follow", "true").Param("timestamps", "true")
 	}
 	return req.Stream(ctx)
 }

@@ -30,7 +30,7 @@ func withoutNoise(u *unstructured.Unstructured) map[string]any {
 		{"metadata", "creationTimestamp"},
 		{"metadata", "selfLink"},
 		{"metadata", "annotations", lastApplied},
-		{"metadata", "annotations", "deployment.kubernetes.io/revision"},
+		{"metadata", "annotations", revisionNote},
 	} {
 		unstructured.RemoveNestedField(o.Object, path...)
 	}

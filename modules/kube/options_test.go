@@ -15,8 +15,8 @@ import (
 	"orch/playbook/jinja/value"
 )
 
-// Every option of kubernetes.core 6.5's modules is there under its names; one that is not
-// supported is refused by Validate, and one that means nothing says so.
+// Every option of kubernetes.core 6.5's modules is there under its names, and those of our
+// own; one that is not supported is refused by Validate, and one that means nothing says so.
 func TestOptionsOfKubernetesCore(t *testing.T) {
 	const (
 		auth = "host api_key kubeconfig context username password client_cert cert_file client_key key_file ca_cert ssl_ca_cert validate_certs verify_ssl " +
@@ -31,11 +31,13 @@ func TestOptionsOfKubernetesCore(t *testing.T) {
 	}
 	for module, options := range map[string]string{
 		"k8s": auth + name + resource + wait + "state force apply server_side_apply merge_type validate append_hash template continue_on_error " +
-			"label_selectors generate_name delete_options delete_all all hidden_fields",
-		"k8s_info":       auth + name + wait + "label_selectors field_selectors hidden_fields metadata_only",
+			"label_selectors generate_name delete_options delete_all all hidden_fields " +
+			"field_manager conflicts replace ready_when failed_when_object log_lines respect_hpa",
+		"k8s_info":       auth + name + wait + "label_selectors field_selectors hidden_fields metadata_only jsonpath fields sort_by",
 		"k8s_json_patch": auth + name + wait + "patch hidden_fields",
-		"k8s_scale":      auth + name + resource + "replicas current_replicas resource_version wait wait_timeout wait_sleep label_selectors continue_on_error",
-		"k8s_log":        auth + name + "label_selectors container all_containers since_seconds previous tail_lines",
+		"k8s_scale":      auth + name + resource + "replicas current_replicas resource_version wait wait_timeout wait_sleep label_selectors continue_on_error hpa",
+		"k8s_log":        auth + name + "label_selectors container all_containers since_seconds previous tail_lines since_time grep follow_until",
+		"k8s_rollout":    auth + name + "label_selectors action to_revision images wait wait_timeout required on_failure log_lines",
 	} {
 		spec := specs[module]
 		if spec == nil {

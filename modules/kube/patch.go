@@ -55,7 +55,12 @@ type PatchOut struct {
 	Duration int            `json:"duration" orch:"after"`
 	// Failure is the failure's message as data.
 	Failure *FailureOut `json:"failure,omitempty"`
+
+	warnings []string // of the wait
 }
+
+// Report implements modules.Reporter.
+func (o *PatchOut) Report(res *modules.Result) { res.Warnings = append(res.Warnings, o.warnings...) }
 
 // Plan implements Module.
 func (k *K8sJSONPatch) Plan(ctx context.Context, v *View) (modules.Plan[*Target], error) {
@@ -89,9 +94,22 @@ func (k *K8sJSONPatch) Plan(ctx context.Context, v *View) (modules.Plan[*Target]
 		})
 	}
 	if k.Wait {
-		plan.Steps = append(plan.Steps, waitStep(it, k.wait(25), func(r *Report) {
-			out.Duration, out.Result, out.Failure = int(r.Elapsed.Seconds()), shownObject(it.after, k.HiddenFields), r.failure()
-		}))
+		plan.Steps = append(plan.Steps, modules.Step[*Target]{
+			Title: "wait until " + it.id.String() + " is ready", Effect: modules.Act,
+			Do: func(ctx context.Context, t *Target) (bool, error) {
+				report, err := t.wait(ctx, []*item{it}, k.wait(25))
+				if err != nil {
+					return false, err
+				}
+				live([]*item{it}, report)
+				out.Duration, out.Result, out.Failure = int(report.Elapsed.Seconds()), shownObject(it.after, k.HiddenFields), report.failure()
+				out.warnings = report.Warnings()
+				if !report.OK() {
+					return false, report.Failure()
+				}
+				return false, nil
+			},
+		})
 	}
 	return plan, nil
 }
@@ -130,26 +148,5 @@ func afterwards(it *item, verb string, out any) modules.Plan[*Target] {
 				return false, fmt.Errorf("%s %s: planned for a check only", verb, it.id)
 			},
 		}},
-	}
-}
-
-// waitStep waits for one object and keeps what it saw last.
-func waitStep(it *item, o Wait, done func(*Report)) modules.Step[*Target] {
-	return modules.Step[*Target]{
-		Title: "wait until " + it.id.String() + " is ready", Effect: modules.Act,
-		Do: func(ctx context.Context, t *Target) (bool, error) {
-			report, err := t.wait(ctx, []*item{it}, o)
-			if err != nil {
-				return false, err
-			}
-			if live := report.Outcomes[0].Live; live != nil {
-				it.after = live
-			}
-			done(report)
-			if !report.OK() {
-				return false, report.Failure()
-			}
-			return false, nil
-		},
 	}
 }

@@ -58,6 +58,15 @@ func (t Trouble) crashed(allowed int64) bool {
 	return t.Restarts > allowed || t.Reason == "CrashLoopBackOff" && t.Restarts >= allowed
 }
 
+// killedForMemory reports a container that was ended for going over its limit.
+func (t Trouble) killedForMemory() bool { return strings.Contains(t.Message, outOfMemory) }
+
+// outOfMemory begins what is said of such a container.
+const outOfMemory = "(out of memory"
+
+// pullRefused matches messages of a registry that does not know who asks.
+var pullRefused = regexp.MustCompile(`(?i)unauthorized|denied|forbidden|authentication required|no basic auth`)
+
 func podStatus(o object) Status {
 	switch phase := o.str("status", "phase"); phase {
 	case "Succeeded":
@@ -177,7 +186,21 @@ func containerTrouble(pod, c object, never bool) Trouble {
 			t.Message = "runs, but its readiness probe (" + probe + ") does not succeed"
 		}
 	}
+	if limit := memoryLimit(pod, t.Container); limit != "" && t.killedForMemory() {
+		t.Message = strings.Replace(t.Message, outOfMemory, outOfMemory+", its limit is "+limit, 1)
+	}
 	return t
+}
+
+func memoryLimit(pod object, container string) string {
+	for _, list := range containerLists {
+		for _, c := range pod.list("spec", list) {
+			if c.str("name") == container {
+				return c.str("resources", "limits", "memory")
+			}
+		}
+	}
+	return ""
 }
 
 func podIsDeleted(pod object) bool { return pod.has("metadata", "deletionTimestamp") }
@@ -203,7 +226,7 @@ func exitMessage(last object, code int64) string {
 	}
 	switch reason := last.str("reason"); reason {
 	case "OOMKilled":
-		msg += " (out of memory)"
+		msg += " " + outOfMemory + ")"
 	case "", "Error", "Completed":
 	default:
 		msg += " (" + reason + ")"

@@ -29,8 +29,11 @@ type Outcome struct {
 	Trouble Trouble
 	Same    int // pods with this trouble
 
-	events []Event
-	logs   []string
+	pods    int    // that the present template made
+	serving string // which older ones serve still
+	events  []Event
+	logs    []string
+	tags    []string // of the registry, near to the one that cannot be pulled
 }
 
 // A Report is how a wait ended.
@@ -85,6 +88,8 @@ type FailedObject struct {
 	Image     string   `json:"image,omitempty"`
 	ExitCode  *int64   `json:"exit_code,omitempty"`
 	Restarts  int64    `json:"restarts,omitempty"`
+	Serving   string   `json:"still_serving,omitempty"`
+	Tags      []string `json:"nearest_tags,omitempty"`
 	Events    []Event  `json:"events,omitempty"`
 	Log       []string `json:"log,omitempty"`
 }
@@ -117,6 +122,7 @@ func (r *Report) Data() *FailureOut {
 		f := FailedObject{
 			Kind: o.ID.Kind, Namespace: o.ID.Namespace, Name: o.ID.Name,
 			State: o.Status.State, Reason: o.Status.Reason, Message: o.Status.Message, Events: o.events, Log: o.logs,
+			Serving: o.serving, Tags: o.tags,
 		}
 		if o.Pod != nil {
 			f.Pod, f.Node = o.Pod.GetName(), object{o.Pod.Object}.str("spec", "nodeName")
@@ -161,6 +167,9 @@ func (v *View) explain(ctx context.Context, r *Report, o Wait) {
 		if out.Pod != nil && out.Trouble.Container != "" && (out.Trouble.ExitCode >= 0 || out.Trouble.Reason == "NotReady") {
 			out.logs = v.tail(ctx, out.Pod, out.Trouble, o.LogLines)
 		}
+		if out.Trouble.Reason == "ImagePullBackOff" {
+			out.tags = nearestTags(ctx, out.Trouble.Image)
+		}
 	}
 }
 
@@ -193,26 +202,41 @@ func (r *Report) Failure() *modules.Failure {
 			verb = "is not ready"
 		}
 		fmt.Fprintf(&b, "%s %s after %.1fs", o.ID, verb, r.Elapsed.Seconds())
-		if o.Pod == nil || o.Status.Reason != o.Trouble.Reason {
+		switch {
+		case o.Pod == nil || o.Status.Reason != o.Trouble.Reason:
 			fmt.Fprintf(&b, ": %s", reasonAnd(o.Status.Reason, o.Status.Message))
+		case o.pods > 1 || o.serving != "":
+			fmt.Fprintf(&b, ": %d of %d new pods cannot serve", o.Same, o.pods)
 		}
 		b.WriteByte('\n')
 		o.describe(&b)
 	}
 	f := modules.Failf("%s", strings.TrimRight(b.String(), "\n"))
+	for _, o := range r.told() {
+		if f.Hint == "" {
+			f.Hint = o.hint()
+		}
+	}
 	if r.TimedOut && !r.Failed() {
 		f.Hint = "raise wait_timeout if it only needs longer"
 	}
 	return f
 }
 
-// status is the object's status field.
-func (o *Outcome) status() map[string]any {
-	if o.Live == nil {
-		return nil
+// hint is what may help against a trouble whose message does not say it.
+func (o *Outcome) hint() string {
+	said := o.Status.Message + o.Trouble.Message
+	switch {
+	case o.Trouble.Reason == "ImagePullBackOff" && pullRefused.MatchString(said):
+		return "the node logs in to the registry with imagePullSecrets, of the pod or of its service account"
+	case o.Trouble.Reason == "ImagePullBackOff":
+		return "was the image pushed under this name? a node must reach the registry by it too"
+	case o.Trouble.killedForMemory():
+		return "raise resources.limits.memory, or look for what the program needs it for"
+	case strings.Contains(said, "exceeded quota"):
+		return "raise the ResourceQuota that it names, or ask for less"
 	}
-	s, _ := nested(o.Live.Object, "status")
-	return s
+	return ""
 }
 
 func times(n int64) string {
@@ -251,6 +275,9 @@ func (o *Outcome) describe(b *strings.Builder) {
 			what = fmt.Sprintf("    %s %s: ", kind, o.Trouble.Container)
 		}
 		fmt.Fprintf(b, "%s%s\n", what, reasonAnd(o.Trouble.Reason, o.Trouble.Message))
+		if len(o.tags) > 0 {
+			fmt.Fprintf(b, "    the registry has no such tag, nearest are %s\n", strings.Join(o.tags, ", "))
+		}
 		if o.Trouble.Restarts > 0 {
 			fmt.Fprintf(b, "    restarted %s\n", times(o.Trouble.Restarts))
 		}
@@ -258,8 +285,8 @@ func (o *Outcome) describe(b *strings.Builder) {
 	for _, e := range o.events {
 		fmt.Fprintf(b, "  event %s x%d: %s\n", e.Reason, e.Count, e.Message)
 	}
-	if n := (object{o.status()}).num(0, "availableReplicas"); n > 0 && o.ID.Kind == "Deployment" {
-		fmt.Fprintf(b, "  still serving: %d replicas\n", n)
+	if o.serving != "" {
+		fmt.Fprintf(b, "  still serving: %s\n", o.serving)
 	}
 	for i, line := range o.logs {
 		if i == 0 {

@@ -3,22 +3,22 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"sort"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"orch/modules"
 )
 
-// K8sRollout looks at, restarts, undoes or changes the rollout of a Deployment,
-// StatefulSet or DaemonSet, and waits until it serves.
+// K8sRollout looks at, restarts, undoes or changes the rollout of Deployments,
+// StatefulSets or DaemonSets, and waits until they serve.
 type K8sRollout struct {
 	Auth
 	// API version of the workload.
@@ -26,49 +26,87 @@ type K8sRollout struct {
 	// Kind of the workload.
 	Kind string `orch:"enum=Deployment|StatefulSet|DaemonSet,default=Deployment"`
 	// Name of the workload.
-	Name string `orch:"required"`
+	Name string
 	// Its namespace.
 	Namespace string
+	// Labels of the workloads, instead of a name.
+	LabelSelectors []string
 	// What to do: status waits, restart replaces all pods, undo goes back to an older
 	// revision, history lists the revisions, set_image changes images, pause and resume
 	// (of a Deployment) hold changes back and let them go.
 	Action string `orch:"enum=status|restart|undo|history|set_image|pause|resume,default=status"`
 	// Revision to go back to; the newest that differs if not given.
 	ToRevision int
-	// Images by container name, for set_image.
+	// Images by container name, for set_image; * stands for every container.
 	Images map[string]string
 	// Whether to wait until the rollout serves.
 	Wait bool `orch:"default=true"`
 	// Seconds to wait at most.
 	WaitTimeout int `orch:"default=300"`
+	// How much of the rollout must serve for the wait to end well: full, max_unavailable (all
+	// but what the strategy lets be missing), or a part of its pods: 90%.
+	Required string `orch:"default=full"`
+	// What to do when the wait fails: keep what is there, or undo. Undo goes back to what
+	// was there before this task, or with action status to the revision before; it waits
+	// until that serves, and the task fails all the same.
+	OnFailure string `orch:"enum=keep|undo,default=keep"`
 	// Lines of a failed container's log that the failure quotes.
 	LogLines int `orch:"default=25"`
 }
 
 // Validate implements modules.Validator.
 func (k *K8sRollout) Validate() error {
+	_, err := parseRequired(k.Required)
 	switch {
+	case (k.Name == "") == (len(k.LabelSelectors) == 0):
+		return errors.New("exactly one of name and label_selectors is required")
 	case k.Action == "set_image" && len(k.Images) == 0:
-		return fmt.Errorf("action set_image wants images")
+		return errors.New("action set_image wants images")
 	case k.Action != "set_image" && len(k.Images) > 0:
-		return fmt.Errorf("images goes with action set_image")
+		return errors.New("images goes with action set_image")
 	case (k.Action == "pause" || k.Action == "resume") && k.Kind != "Deployment":
 		return fmt.Errorf("action %s: only a Deployment can be paused, not a %s", k.Action, k.Kind)
 	case k.Action != "undo" && k.ToRevision != 0:
-		return fmt.Errorf("to_revision goes with action undo")
+		return errors.New("to_revision goes with action undo")
+	case k.OnFailure == "undo" && !k.waits():
+		return errors.New("on_failure: undo wants a task that waits")
+	case err != nil:
+		return err
 	}
 	return k.validateAuth()
 }
 
-// RolloutOut is what the task registers.
+// waits reports whether the task waits for the rollout.
+func (k *K8sRollout) waits() bool { return k.Wait && k.Action != "pause" && k.Action != "history" }
+
+// RolloutOut is what the task registers: about the workload named, or results for those
+// that labels select.
 type RolloutOut struct {
-	Revision         int64             `json:"revision"`
+	*WorkloadOut
+	Results  []*WorkloadOut `json:"results,omitempty"`
+	Duration int            `json:"duration" orch:"after"`
+	// Failure is the failure's message as data.
+	Failure *FailureOut `json:"failure,omitempty"`
+
+	warnings []string // of the wait
+}
+
+// Report implements modules.Reporter.
+func (o *RolloutOut) Report(res *modules.Result) { res.Warnings = append(res.Warnings, o.warnings...) }
+
+// WorkloadOut is a workload and its revisions.
+type WorkloadOut struct {
+	Kind      string `json:"kind"`
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name"`
+	Revision  int64  `json:"revision"`
+	// PreviousRevision is the one before: that of before the task's change, or the one that
+	// undo would go back to.
 	PreviousRevision int64             `json:"previous_revision,omitempty"`
 	Images           map[string]string `json:"images"`
 	History          []RevisionOut     `json:"history,omitempty"`
-	Duration         int               `json:"duration" orch:"after"`
-	// Failure is the failure's message as data.
-	Failure *FailureOut `json:"failure,omitempty"`
+	// Undone is the revision that on_failure went back to.
+	Undone int64 `json:"undone_to,omitempty"`
 }
 
 // RevisionOut is one revision of a workload.
@@ -82,247 +120,204 @@ type RevisionOut struct {
 // restartedAt is the annotation kubectl restarts by: it knows ours and we know its.
 const restartedAt = "kubectl.kubernetes.io/restartedAt"
 
-// A revision is an older state of a workload's pod template.
-type revision struct {
-	number   int64
-	template map[string]any
-	notes    map[string]string // annotations
-	created  time.Time
+// A workload is what a task rolls out.
+type workload struct {
+	*item
+	revisions []revision
+	out       *WorkloadOut
+	was       int64 // its revision before the task
+	changed   bool  // by the task
 }
 
 // Plan implements Module.
 func (k *K8sRollout) Plan(ctx context.Context, v *View) (modules.Plan[*Target], error) {
-	it, err := v.one(ctx, Named{APIVersion: k.APIVersion, Kind: k.Kind, Name: k.Name, Namespace: k.Namespace})
+	named := Named{APIVersion: k.APIVersion, Kind: k.Kind, Name: k.Name, Namespace: k.Namespace}
+	var items []*item
+	var err error
+	if k.Name == "" {
+		items, err = v.selected(ctx, named, k.LabelSelectors)
+	} else {
+		items = make([]*item, 1)
+		items[0], err = v.one(ctx, named)
+	}
 	if err != nil {
 		return modules.Plan[*Target]{}, err
 	}
-	if it.unverified != "" {
-		return afterwards(it, k.Action, &RolloutOut{Images: imagesOf(it.live)}), nil
-	}
-	revisions, err := v.revisions(ctx, it)
-	if err != nil {
-		return modules.Plan[*Target]{}, modules.Failf("read revisions of %s: %v", it.id, explainAPI(err))
-	}
-	out := &RolloutOut{Images: imagesOf(it.live), Revision: current(it.live, revisions)}
+	out := &RolloutOut{}
 	plan := modules.Plan[*Target]{Out: out}
-	if k.Action == "history" {
-		for _, r := range revisions {
-			out.History = append(out.History, RevisionOut{
-				r.number, r.notes["kubernetes.io/change-cause"], templateImages(r.template), r.created.UTC().Format(time.RFC3339),
-			})
+	var all []*workload
+	for _, it := range items {
+		w := &workload{item: it, out: &WorkloadOut{
+			Kind: it.id.Kind, Namespace: it.id.Namespace, Name: it.id.Name, Images: imagesOf(it.live),
+		}}
+		all = append(all, w)
+		out.Results = append(out.Results, w.out)
+		if it.unverified != "" {
+			out.WorkloadOut, out.Results = w.out, nil
+			return afterwards(it, k.Action, out), nil
 		}
-		return plan, nil
-	}
-	patch, title, err := k.patch(it, revisions, out)
-	if err != nil {
-		return plan, err
-	}
-	if patch != nil {
-		step, err := v.patchStep(ctx, it, title, patch, func() {
-			out.Images = imagesOf(it.after)
-		})
-		if err != nil {
+		if err := k.planOne(ctx, v, w, &plan); err != nil {
 			return plan, err
 		}
-		if step != nil {
-			step.Always = k.Action == "restart"
-			plan.Steps = append(plan.Steps, *step)
-		}
 	}
-	if k.Wait && k.Action != "pause" {
-		it.after = it.live
-		o := Wait{Timeout: time.Duration(k.WaitTimeout) * time.Second, LogLines: int64(k.LogLines), Restarts: 1}
-		plan.Steps = append(plan.Steps, waitStep(it, o, func(r *Report) {
-			out.Duration, out.Images, out.Failure = int(r.Elapsed.Seconds()), imagesOf(it.after), r.failure()
-			if n, err := strconv.ParseInt(it.after.GetAnnotations()["deployment.kubernetes.io/revision"], 10, 64); err == nil {
-				out.Revision = n
-			}
-		}))
+	if k.Name != "" {
+		out.WorkloadOut, out.Results = all[0].out, nil
+	}
+	if k.waits() {
+		plan.Steps = append(plan.Steps, k.waitStep(all, out))
 	}
 	return plan, nil
 }
 
-// patch is the change an action makes, nil for none.
-func (k *K8sRollout) patch(it *item, revisions []revision, out *RolloutOut) (map[string]any, string, error) {
-	switch k.Action {
-	case "restart":
-		return map[string]any{"spec": map[string]any{"template": map[string]any{"metadata": map[string]any{
-			"annotations": map[string]any{restartedAt: time.Now().UTC().Format(time.RFC3339)},
-		}}}}, "restart " + it.id.String(), nil
-	case "set_image":
-		var containers []any
-		have := out.Images
-		for name, image := range k.Images {
-			if _, ok := have[name]; !ok {
-				return nil, "", modules.Failf("%s has no container %q, it has %s", it.id, name, names(have))
-			}
-			containers = append(containers, map[string]any{"name": name, "image": image})
-		}
-		return map[string]any{"spec": map[string]any{"template": map[string]any{"spec": map[string]any{"containers": containers}}}},
-			"set images of " + it.id.String(), nil
-	case "pause", "resume":
-		return map[string]any{"spec": map[string]any{"paused": k.Action == "pause"}}, k.Action + " " + it.id.String(), nil
-	case "undo":
-		return k.undo(it, revisions, out)
+// planOne plans the change of one workload, if its action makes one.
+func (k *K8sRollout) planOne(ctx context.Context, v *View, w *workload, plan *modules.Plan[*Target]) error {
+	var err error
+	if w.revisions, err = v.revisions(ctx, w.item); err != nil {
+		return modules.Failf("read revisions of %s: %v", w.id, explainAPI(err))
 	}
-	return nil, "", nil
+	now, _ := nested(w.live.Object, "spec", "template")
+	w.was = current(w.live, w.revisions)
+	w.out.Revision = w.was
+	if r := before(w.revisions, w.out.Revision, now); r != nil {
+		w.out.PreviousRevision = r.number
+	}
+	if k.Action == "history" {
+		for _, r := range w.revisions {
+			w.out.History = append(w.out.History, RevisionOut{
+				r.number, r.notes["kubernetes.io/change-cause"], templateImages(r.template), r.created.UTC().Format(time.RFC3339),
+			})
+		}
+		return nil
+	}
+	c, err := k.change(w)
+	if err != nil || c.body == nil {
+		return err
+	}
+	step, err := v.changeStep(ctx, w, c)
+	if err != nil || step == nil {
+		return err
+	}
+	step.Always = k.Action == "restart"
+	plan.Steps = append(plan.Steps, *step)
+	return nil
 }
 
-func names(m map[string]string) string {
-	var list []string
-	for name := range m {
-		list = append(list, name)
+// A change is a patch of a workload; without a body it is none.
+type change struct {
+	title string
+	kind  types.PatchType
+	body  any
+}
+
+// change is what the action does to a workload.
+func (k *K8sRollout) change(w *workload) (change, error) {
+	paused := (object{w.live.Object}).flag("spec", "paused")
+	merge := func(title string, spec map[string]any) change {
+		return change{title + w.id.String(), types.StrategicMergePatchType, map[string]any{"spec": spec}}
 	}
-	return sorted(list)
+	switch k.Action {
+	case "restart":
+		if paused {
+			return change{}, modules.Failf("%s is paused: resume it first", w.id)
+		}
+		return merge("restart ", map[string]any{"template": map[string]any{"metadata": map[string]any{
+			"annotations": map[string]any{restartedAt: time.Now().UTC().Format(time.RFC3339)},
+		}}}), nil
+	case "set_image":
+		spec, err := k.images(w)
+		return merge("set images of ", map[string]any{"template": map[string]any{"spec": spec}}), err
+	case "pause", "resume":
+		return merge(k.Action+" ", map[string]any{"paused": k.Action == "pause"}), nil
+	case "undo":
+		if paused {
+			return change{}, modules.Failf("%s is paused: resume it first", w.id)
+		}
+		return k.undo(w)
+	}
+	return change{}, nil
+}
+
+// images are the containers of a pod's spec with the images they get.
+func (k *K8sRollout) images(w *workload) (map[string]any, error) {
+	for name := range k.Images {
+		if _, ok := w.out.Images[name]; !ok && name != "*" {
+			return nil, modules.Failf("%s has no container %q, it has %s", w.id, name, sorted(slices.Collect(maps.Keys(w.out.Images))))
+		}
+	}
+	spec := map[string]any{}
+	for _, list := range containerLists {
+		var containers []any
+		for _, c := range (object{w.live.Object}).list("spec", "template", "spec", list) {
+			if image := orElse(k.Images[c.str("name")], k.Images["*"]); image != "" {
+				containers = append(containers, map[string]any{"name": c.str("name"), "image": image})
+			}
+		}
+		if containers != nil {
+			spec[list] = containers
+		}
+	}
+	return spec, nil
 }
 
 // undo goes back to a revision: its pod template, and nothing else of the object.
-func (k *K8sRollout) undo(it *item, revisions []revision, out *RolloutOut) (map[string]any, string, error) {
-	if (object{it.live.Object}).flag("spec", "paused") {
-		return nil, "", modules.Failf("%s is paused: resume it first", it.id)
-	}
-	now, _ := nested(it.live.Object, "spec", "template")
-	var to *revision
-	for i := len(revisions) - 1; i >= 0; i-- {
-		r := &revisions[i]
-		if k.ToRevision != 0 && r.number != int64(k.ToRevision) || k.ToRevision == 0 && sameTemplate(r.template, now) {
-			continue
+func (k *K8sRollout) undo(w *workload) (change, error) {
+	now, _ := nested(w.live.Object, "spec", "template")
+	to := before(w.revisions, w.out.Revision, now)
+	if k.ToRevision != 0 {
+		i := slices.IndexFunc(w.revisions, func(r revision) bool { return r.number == int64(k.ToRevision) })
+		if i < 0 {
+			var have []string
+			for _, r := range w.revisions {
+				have = append(have, strconv.FormatInt(r.number, 10))
+			}
+			return change{}, modules.Failf("%s has no revision %d, it has %s", w.id, k.ToRevision, strings.Join(have, ", "))
 		}
-		if k.ToRevision == 0 && r.number >= out.Revision {
-			continue
-		}
-		to = r
-		break
+		to = &w.revisions[i]
 	}
 	switch {
-	case to == nil && k.ToRevision != 0:
-		var have []string
-		for _, r := range revisions {
-			have = append(have, strconv.FormatInt(r.number, 10))
-		}
-		return nil, "", modules.Failf("%s has no revision %d, it has %s", it.id, k.ToRevision, strings.Join(have, ", "))
 	case to == nil:
-		return nil, "", modules.Failf("%s has no older revision that differs", it.id)
+		return change{}, modules.Failf("%s has no older revision that differs", w.id)
 	case sameTemplate(to.template, now):
-		return nil, "", nil
+		return change{}, nil
 	}
-	out.PreviousRevision = out.Revision
-	return map[string]any{"spec": map[string]any{"template": to.template}},
-		fmt.Sprintf("undo %s to revision %d", it.id, to.number), nil
+	return backTo(to.template, fmt.Sprintf("undo %s to revision %d", w.id, to.number)), nil
 }
 
-// patchStep plans a change of a workload by dry run; nil when it changes nothing.
-func (v *View) patchStep(ctx context.Context, it *item, title string, patch map[string]any, done func()) (*modules.Step[*Target], error) {
-	body, err := json.Marshal(patch)
+// backTo replaces the whole pod template: what the older one does not have must go.
+func backTo(template map[string]any, title string) change {
+	return change{title, types.JSONPatchType, []map[string]any{{"op": "replace", "path": "/spec/template", "value": template}}}
+}
+
+// write changes a workload, or asks what that would come to.
+func (v *View) write(ctx context.Context, w *workload, c change, dry ...string) error {
+	body, err := json.Marshal(c.body)
 	if err != nil {
-		return nil, fmt.Errorf("encode patch: %w", err)
+		return fmt.Errorf("encode patch: %w", err)
 	}
-	kind := types.StrategicMergePatchType
-	if t, ok := nested(patch, "spec", "template"); ok && t["spec"] != nil && strings.HasPrefix(title, "undo") {
-		// A whole template: what it does not have must go.
-		kind = types.JSONPatchType
-		if body, err = json.Marshal([]map[string]any{{"op": "replace", "path": "/spec/template", "value": t}}); err != nil {
-			return nil, fmt.Errorf("encode patch: %w", err)
-		}
+	u, err := v.cluster.Resource(w.mapping, w.id.Namespace).
+		Patch(ctx, w.id.Name, c.kind, body, metav1.PatchOptions{DryRun: dry, FieldManager: "orch"})
+	if err != nil {
+		return modules.Failf("%s: %v", c.title, explainAPI(err))
 	}
-	do := func(ctx context.Context, dry ...string) error {
-		u, err := v.cluster.Resource(it.mapping, it.id.Namespace).
-			Patch(ctx, it.id.Name, kind, body, metav1.PatchOptions{DryRun: dry, FieldManager: "orch"})
-		if err != nil {
-			return modules.Failf("%s: %v", title, explainAPI(err))
-		}
-		it.after = u
-		return nil
-	}
-	if err := do(ctx, metav1.DryRunAll); err != nil {
+	w.after = u
+	return nil
+}
+
+// changeStep plans a change by dry run; nil when it changes nothing.
+func (v *View) changeStep(ctx context.Context, w *workload, c change) (*modules.Step[*Target], error) {
+	if err := v.write(ctx, w, c, metav1.DryRunAll); err != nil {
 		return nil, err
 	}
-	if same(it.live, it.after) {
+	if same(w.live, w.after) {
 		return nil, nil
 	}
-	it.action = Configure
-	return &modules.Step[*Target]{Title: title, Diff: v.diffOf(it), Do: func(ctx context.Context, _ *Target) (bool, error) {
-		if err := do(ctx); err != nil {
+	w.action = Configure
+	return &modules.Step[*Target]{Title: c.title, Diff: v.diffOf(w.item), Do: func(ctx context.Context, t *Target) (bool, error) {
+		if err := t.write(ctx, w, c); err != nil {
 			return false, err
 		}
-		done()
-		return true, nil
+		w.changed = true
+		w.out.Images = imagesOf(w.after)
+		return true, t.unstick(ctx, w, c)
 	}}, nil
-}
-
-// revisions lists what the workload's controller has kept, oldest first: ReplicaSets it
-// owns, or ControllerRevisions.
-func (v *View) revisions(ctx context.Context, it *item) ([]revision, error) {
-	gvk := schema.GroupVersionKind{Group: "apps", Version: "v1", Kind: "ControllerRevision"}
-	if it.id.Kind == "Deployment" {
-		gvk = replicaSetKind
-	}
-	m, err := v.cluster.Mapping(gvk)
-	if err != nil {
-		return nil, err
-	}
-	list, err := v.cluster.Resource(m, it.id.Namespace).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return nil, err
-	}
-	var revs []revision
-	for i := range list.Items {
-		u := &list.Items[i]
-		ref := metav1.GetControllerOf(u)
-		if ref == nil || ref.UID != it.live.GetUID() { // by owner, never by label
-			continue
-		}
-		r := revision{notes: u.GetAnnotations(), created: u.GetCreationTimestamp().Time}
-		if it.id.Kind == "Deployment" {
-			r.number, _ = strconv.ParseInt(u.GetAnnotations()["deployment.kubernetes.io/revision"], 10, 64)
-			r.template, _ = nested(u.Object, "spec", "template")
-		} else {
-			r.number = object{u.Object}.num(0, "revision")
-			r.template, _ = nested(u.Object, "data", "spec", "template")
-		}
-		r.template = withoutHash(r.template)
-		revs = append(revs, r)
-	}
-	sort.Slice(revs, func(i, j int) bool { return revs[i].number < revs[j].number })
-	return revs, nil
-}
-
-// withoutHash drops what the controller itself adds to a template.
-func withoutHash(t map[string]any) map[string]any {
-	u := (&unstructured.Unstructured{Object: t}).DeepCopy()
-	unstructured.RemoveNestedField(u.Object, "metadata", "labels", "pod-template-hash")
-	delete(u.Object, "$patch")
-	return u.Object
-}
-
-func sameTemplate(a, b map[string]any) bool {
-	x, y := withoutHash(a), withoutHash(b)
-	unstructured.RemoveNestedField(x, "metadata", "creationTimestamp")
-	unstructured.RemoveNestedField(y, "metadata", "creationTimestamp")
-	ja, _ := json.Marshal(x) // maps of an API object always encode
-	jb, _ := json.Marshal(y)
-	return string(ja) == string(jb)
-}
-
-func current(live *unstructured.Unstructured, revs []revision) int64 {
-	if n, err := strconv.ParseInt(live.GetAnnotations()["deployment.kubernetes.io/revision"], 10, 64); err == nil {
-		return n
-	}
-	if len(revs) > 0 {
-		return revs[len(revs)-1].number
-	}
-	return 0
-}
-
-func imagesOf(u *unstructured.Unstructured) map[string]string {
-	t, _ := nested(u.Object, "spec", "template")
-	return templateImages(t)
-}
-
-func templateImages(t map[string]any) map[string]string {
-	images := map[string]string{}
-	for _, c := range (object{t}).list("spec", "containers") {
-		images[c.str("name")] = c.str("image")
-	}
-	return images
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -65,7 +64,12 @@ type ScaleOut struct {
 	Failure *FailureOut `json:"failure,omitempty"`
 	// Error is what went wrong with a single object under continue_on_error.
 	Error *ErrorOut `json:"error,omitempty"`
+
+	warnings []string // of the wait
 }
+
+// Report implements modules.Reporter.
+func (o *ScaleOut) Report(res *modules.Result) { res.Warnings = append(res.Warnings, o.warnings...) }
 
 // results fills in what the task registers.
 func (o *ScaleOut) results(items []*item) {
@@ -120,6 +124,7 @@ func (k *K8sScale) Plan(ctx context.Context, v *View) (modules.Plan[*Target], er
 				live(waited, report)
 				out.results(items)
 				out.Duration, out.Failure = int(report.Elapsed.Seconds()), report.failure()
+				out.warnings = report.Warnings()
 				if !report.OK() {
 					return false, report.Failure()
 				}
@@ -137,7 +142,7 @@ func (k *K8sScale) items(ctx context.Context, v *View) ([]*item, error) {
 		return []*item{it}, err
 	}
 	if len(k.LabelSelectors) > 0 {
-		return k.selected(ctx, v)
+		return v.selected(ctx, k.Named, k.LabelSelectors)
 	}
 	objects, err := (&K8s{Named: k.Named, ResourceDefinition: k.ResourceDefinition, Src: k.Src}).definitions(ctx, v)
 	if err != nil {
@@ -154,32 +159,6 @@ func (k *K8sScale) items(ctx context.Context, v *View) ([]*item, error) {
 		if it.live == nil {
 			it.err = modules.Failf("%s does not exist", it.id)
 		}
-	}
-	return items, nil
-}
-
-func (k *K8sScale) selected(ctx context.Context, v *View) ([]*item, error) {
-	gvk, err := v.cluster.KindFor(k.APIVersion, k.Kind)
-	if err != nil {
-		return nil, modules.Failf("%v", explainAPI(err))
-	}
-	m, err := v.cluster.Mapping(gvk)
-	if err != nil {
-		return nil, modules.Failf("%v", explainAPI(err))
-	}
-	list, err := v.cluster.Resource(m, orElse(k.Namespace, v.cluster.namespace())).
-		List(ctx, metav1.ListOptions{LabelSelector: strings.Join(k.LabelSelectors, ",")})
-	if err != nil {
-		return nil, modules.Failf("%v", explainAPI(err))
-	}
-	if len(list.Items) == 0 {
-		return nil, modules.Failf("no %s has labels %s", gvk.Kind, strings.Join(k.LabelSelectors, ","))
-	}
-	var items []*item
-	for i := range list.Items {
-		u := &list.Items[i]
-		u.SetGroupVersionKind(gvk)
-		items = append(items, &item{id: idOf(u), mapping: m, live: u, want: u})
 	}
 	return items, nil
 }

@@ -34,6 +34,8 @@ type Wait struct {
 	LogLines int64
 	// Judge is the task's own word on an object, before the rules of its kind; or nil.
 	Judge judgement
+	// Required is how much of a workload must serve.
+	Required Required
 }
 
 // A tracker follows a set of objects, the pods under them and their events, by watches:
@@ -323,6 +325,9 @@ func (t *tracker) judge() (*Report, bool) {
 			if o.Status.State == Ready && t.opts.Judge == nil && t.settling(live) {
 				o.Status = progressing("Settling", "its containers have just started and no readiness probe vouches for them")
 			}
+			if s, ok := t.enough(o); ok {
+				o.Status = s
+			}
 			switch o.Status.State {
 			case Failed:
 				t.blame(&o)
@@ -333,6 +338,7 @@ func (t *tracker) judge() (*Report, bool) {
 					pending--
 				}
 			}
+			o.serving = t.serving(live)
 		}
 		report.Outcomes = append(report.Outcomes, o)
 	}
@@ -362,161 +368,6 @@ func (t *tracker) status(live *unstructured.Unstructured) Status {
 		return ready("condition %s is %s", t.opts.Condition.Type, want)
 	}
 	return progressing("Waiting", "condition %s is not %s yet", t.opts.Condition.Type, want)
-}
-
-// blame finds the pod that keeps a workload from being ready, and reports whether its
-// trouble counts as the workload's failure now.
-func (t *tracker) blame(o *Outcome) bool {
-	if o.Live == nil || !hasPods(o.ID.Kind) {
-		return false
-	}
-	if trouble, ok := t.warned[string(o.Live.GetUID())]; ok && trouble.Urgency == Doomed {
-		o.Trouble = trouble
-		return true
-	}
-	counts := false
-	for _, pod := range t.podsOf(o.Live) {
-		trouble := podTrouble(object{pod.Object})
-		if w, ok := t.warned[string(pod.GetUID())]; ok && trouble.Urgency == None && starting(pod) {
-			trouble = w
-		}
-		if trouble.Urgency == None {
-			continue
-		}
-		now := t.counts(pod, trouble)
-		if o.Pod == nil || trouble.Urgency > o.Trouble.Urgency || now && !counts {
-			o.Pod, o.Trouble = pod, trouble
-		}
-		o.Same += btoi(trouble.Reason == o.Trouble.Reason)
-		counts = counts || now
-	}
-	// A Job has a rule of its own for how often its pods may fail.
-	return counts && !(o.ID.Kind == "Job" && o.Trouble.Urgency != Hold && o.Trouble.Reason != "ImagePullBackOff" && o.Trouble.ExitCode >= 0)
-}
-
-// Settle is how long a container without a readiness probe must have run to be believed.
-// The API server counts it as available from its first moment, so one that crashes at
-// its start makes a rollout look complete for an instant. Start times are whole seconds,
-// and a kubelet may take two more to tell of the end.
-const Settle = 4 * time.Second
-
-// settling reports whether a workload is ready only because its containers have not had
-// the time to crash.
-func (t *tracker) settling(live *unstructured.Unstructured) bool {
-	if live == nil || !hasPods(live.GetKind()) || live.GetKind() == "Job" || (object{live.Object}).flag("spec", "paused") {
-		return false
-	}
-	for _, pod := range t.podsOf(live) {
-		o := object{pod.Object}
-		if phase := o.str("status", "phase"); phase != "Running" && phase != "Pending" {
-			continue // evicted pods may lie about
-		}
-		containers := o.list("status", "containerStatuses")
-		if len(containers) == 0 {
-			return true
-		}
-		for _, c := range containers {
-			if _, probe := probeGrace(o, c.str("name")); probe != "" {
-				continue
-			}
-			if !c.has("state", "running") {
-				return true // its owner counts it still, the pod knows better
-			}
-			started, err := time.Parse(time.RFC3339, c.str("state", "running", "startedAt"))
-			// A start in the future is another clock's: nothing is known then.
-			if age := time.Since(started); err == nil && age < Settle+lateness(o, started) && age > -Settle {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// lateness is what a kubelet that is behind may need beyond Settle to tell of an end: it
-// told of the start late too. Both times are the node's, in whole seconds.
-func lateness(pod object, started time.Time) time.Duration {
-	c, _ := pod.condition("ContainersReady")
-	told, err := time.Parse(time.RFC3339, c.str("lastTransitionTime"))
-	if err != nil {
-		return 0
-	}
-	return min(2*max(told.Sub(started)-time.Second, 0), 20*time.Second)
-}
-
-// starting reports whether a pod's containers wait for what they need.
-func starting(pod *unstructured.Unstructured) bool {
-	for _, c := range (object{pod.Object}).list("status", "containerStatuses") {
-		if c.str("state", "waiting", "reason") == "ContainerCreating" {
-			return true
-		}
-	}
-	return false
-}
-
-func btoi(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-// counts applies the graces of a trouble that may pass.
-func (t *tracker) counts(pod *unstructured.Unstructured, trouble Trouble) bool {
-	switch trouble.Urgency {
-	case Doomed:
-		return true
-	case Restarts:
-		return trouble.crashed(t.opts.Restarts)
-	case Hold:
-		key := string(pod.GetUID()) + trouble.Container + trouble.Reason
-		since, ok := t.held[key]
-		if !ok {
-			since = time.Now()
-			t.held[key] = since
-		}
-		return time.Since(since) >= trouble.Grace
-	}
-	return false
-}
-
-// podsOf lists the pods that a workload's present template made, newest first. Of a
-// Deployment these are the pods of its newest ReplicaSet: an old one may stay broken.
-func (t *tracker) podsOf(w *unstructured.Unstructured) []*unstructured.Unstructured {
-	if w.GetKind() == "Pod" {
-		return []*unstructured.Unstructured{w}
-	}
-	owner := w.GetUID()
-	if w.GetKind() == "Deployment" {
-		newest, rev := (*unstructured.Unstructured)(nil), ""
-		for _, rs := range t.sets {
-			if metav1.GetControllerOf(rs) == nil || metav1.GetControllerOf(rs).UID != owner {
-				continue
-			}
-			r := rs.GetAnnotations()["deployment.kubernetes.io/revision"]
-			if newest == nil || len(r) > len(rev) || len(r) == len(rev) && r > rev {
-				newest, rev = rs, r
-			}
-		}
-		// The controller has not made the new set yet: no pod may be blamed.
-		if newest == nil || rev != w.GetAnnotations()["deployment.kubernetes.io/revision"] {
-			return nil
-		}
-		owner = newest.GetUID()
-	}
-	update := object{w.Object}.str("status", "updateRevision")
-	var pods []*unstructured.Unstructured
-	for _, p := range t.pods {
-		ref := metav1.GetControllerOf(p)
-		if ref == nil || ref.UID != owner || p.GetDeletionTimestamp() != nil {
-			continue
-		}
-		if rev := p.GetLabels()["controller-revision-hash"]; update != "" && rev != "" && rev != update {
-			continue
-		}
-		pods = append(pods, p)
-	}
-	sort.Slice(pods, func(i, j int) bool { return pods[i].GetName() < pods[j].GetName() })
-	return pods
 }
 
 // echoes are messages of events that only say again why a container waits.
