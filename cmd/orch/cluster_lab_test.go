@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"orch/testdata/lab/counting"
 	"orch/testdata/lab/labtest"
@@ -183,6 +184,57 @@ func TestLabReadyWhen(t *testing.T) {
 		t.Fatal(err)
 	}
 	orch(t, dir, nil, "run", "site.yml").want(t, "the playbook", 0)
+}
+
+// A wait is interrupted like a command on a host: the run says at once what it does, what
+// runs gets its time, and no further task begins.
+func TestLabInterruptOfAWait(t *testing.T) {
+	folder := labtest.Cluster(t)
+	ns := labtest.Name(t, "stop")
+	admin := kubectl{folder, "lab"}
+	t.Cleanup(func() { admin.run(t, "delete", "namespace", ns, "--ignore-not-found", "--wait=false") })
+	admin.run(t, "create", "namespace", ns)
+	dir := write(t, map[string]string{"site.yml": `
+- hosts: localhost
+  gather_facts: false
+  module_defaults:
+    kubernetes.core.k8s: {kubeconfig: ` + folder + `/admin.kubeconfig, namespace: ` + ns + `, wait: true, wait_timeout: 300}
+  tasks:
+    - k8s: {definition: {apiVersion: v1, kind: Pod, metadata: {name: gated}, spec: {schedulingGates: [{name: lab.orch/hold}], containers: [{name: p, image: none}]}}}
+    - k8s: {definition: {apiVersion: v1, kind: ConfigMap, metadata: {name: next}}}
+`})
+	begun := func() bool {
+		return admin.run(t, "-n", ns, "get", "pod", "gated", "--ignore-not-found", "-o", "name") != ""
+	}
+	cmd, wait := running(t, dir, begun, "run", "site.yml", "--output", "json")
+	at := time.Now()
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	r := wait()
+	if took := time.Since(at); took < 9*time.Second || took > 30*time.Second {
+		t.Errorf("it took %s", took)
+	}
+	r.want(t, "the run", 130)
+	r.contains(t, `"msg":"interrupted"`, `"interrupted":true`)
+	var first struct {
+		Time    time.Time
+		Seconds float64
+	}
+	for line := range strings.Lines(r.out) {
+		if strings.Contains(line, `"event":"stopping"`) {
+			if err := json.Unmarshal([]byte(line), &first); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	if late := first.Time.Sub(at); first.Seconds != 10 || late > 2*time.Second {
+		t.Errorf("said after %s: %g s\n%s", late, first.Seconds, r.out)
+	}
+	if made := admin.run(t, "-n", ns, "get", "configmap", "next", "--ignore-not-found", "-o", "name"); made != "" {
+		t.Errorf("another task made %s", made)
+	}
 }
 
 // relay serves the engine of this machine on two sockets of a host: one for everybody, one

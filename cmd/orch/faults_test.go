@@ -268,7 +268,7 @@ func TestInterrupt(t *testing.T) {
 			r := wait()
 			took := time.Since(start)
 			r.want(t, "the run", 130)
-			r.contains(t, "RECAP")
+			r.contains(t, "interrupted: no new task begins, and what runs has 10s to end; Ctrl-C again ends it at once\n", "interrupted: what runs is ended now\n", "RECAP")
 			if took < c.from || took > c.before {
 				t.Errorf("it took %s", took)
 			}

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"sort"
 	"strings"
@@ -101,6 +102,10 @@ func (m *Image) buildStep(ctx context.Context, v *View, name string, have *image
 	}, nil
 }
 
+// engineFolder is where orch keeps what it has done in a project: files that grow while a
+// run goes on, some with secrets in them. It is part of no image.
+const engineFolder = ".orch"
+
 // A contextFile is a file of the build context.
 type contextFile struct {
 	path, name string
@@ -110,6 +115,10 @@ type contextFile struct {
 
 // contextFiles lists what .dockerignore leaves of a folder; the Dockerfile is always sent.
 func contextFiles(dir, dockerfile string) ([]contextFile, error) {
+	dockerfile = path.Clean(filepath.ToSlash(dockerfile))
+	if !filepath.IsLocal(dockerfile) {
+		return nil, fmt.Errorf("the Dockerfile %q is not in the folder", dockerfile)
+	}
 	ignore, err := readIgnore(dir, dockerfile)
 	if err != nil {
 		return nil, err
@@ -118,17 +127,20 @@ func contextFiles(dir, dockerfile string) ([]contextFile, error) {
 		return nil, fmt.Errorf("no Dockerfile %q in %s", dockerfile, dir)
 	}
 	var files []contextFile
-	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+	err = filepath.WalkDir(dir, func(file string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
 		}
-		name, err := filepath.Rel(dir, path)
+		name, err := filepath.Rel(dir, file)
 		if err != nil || name == "." {
 			return err
 		}
 		name = filepath.ToSlash(name)
+		if d.IsDir() && d.Name() == engineFolder {
+			return filepath.SkipDir
+		}
 		if name != dockerfile && name != ".dockerignore" && ignore.matches(name) {
-			if d.IsDir() && !ignore.exceptions {
+			if d.IsDir() && !ignore.exceptions && !strings.HasPrefix(dockerfile, name+"/") {
 				return filepath.SkipDir
 			}
 			return nil
@@ -137,9 +149,9 @@ func contextFiles(dir, dockerfile string) ([]contextFile, error) {
 		if err != nil {
 			return err
 		}
-		f := contextFile{path: path, name: name, info: info}
+		f := contextFile{path: file, name: name, info: info}
 		if info.Mode()&fs.ModeSymlink != 0 {
-			if f.link, err = os.Readlink(path); err != nil {
+			if f.link, err = os.Readlink(file); err != nil {
 				return err
 			}
 		} else if !info.Mode().IsRegular() && !info.IsDir() {
@@ -225,10 +237,20 @@ func (t *Target) build(ctx context.Context, b *Build, name, key string, files []
 		}
 	}
 	r, w := io.Pipe()
-	go func() { w.CloseWithError(sendContext(w, files)) }()
+	sent := make(chan error, 1)
+	go func() {
+		err := sendContext(w, files)
+		sent <- err
+		w.CloseWithError(err)
+	}()
 	defer r.Close()
 	answer, err := t.cli.ImageBuild(ctx, r, opts)
 	if err != nil {
+		r.Close()
+		// The client says only that the request broke off.
+		if cause := <-sent; cause != nil && !errors.Is(cause, io.ErrClosedPipe) {
+			return modules.Failf("send build context: %v", cause)
+		}
 		return explain(err)
 	}
 	log := &buildLog{emit: t.site.Emit}
@@ -275,33 +297,46 @@ func (t *Target) buildKit(ctx context.Context, b *Build) (bool, error) {
 func sendContext(w io.Writer, files []contextFile) error {
 	tw := tar.NewWriter(w)
 	for _, f := range files {
-		h, err := tar.FileInfoHeader(f.info, f.link)
-		if err != nil {
-			return err
+		if err := sendFile(tw, f); err != nil {
+			return fmt.Errorf("%s: %w", f.name, err)
 		}
-		h.Name = f.name
-		if f.info.IsDir() {
-			h.Name += "/"
-		}
-		h.Uid, h.Gid, h.Uname, h.Gname = 0, 0, "", ""
-		h.ModTime, h.AccessTime, h.ChangeTime = time.Unix(0, 0), time.Time{}, time.Time{}
-		if err := tw.WriteHeader(h); err != nil {
-			return err
-		}
-		if !f.info.Mode().IsRegular() {
-			continue
-		}
+	}
+	return tw.Close()
+}
+
+// sendFile writes one file as it is now: it may have grown since the context was listed.
+func sendFile(tw *tar.Writer, f contextFile) error {
+	info := f.info
+	var content io.Reader = strings.NewReader("")
+	if info.Mode().IsRegular() {
 		r, err := os.Open(f.path)
 		if err != nil {
 			return err
 		}
-		_, err = io.Copy(tw, r)
-		r.Close()
-		if err != nil {
+		defer r.Close()
+		if info, err = r.Stat(); err != nil {
 			return err
 		}
+		content = io.LimitReader(r, info.Size())
 	}
-	return tw.Close()
+	h, err := tar.FileInfoHeader(info, f.link)
+	if err != nil {
+		return err
+	}
+	h.Name = f.name
+	if info.IsDir() {
+		h.Name += "/"
+	}
+	h.Uid, h.Gid, h.Uname, h.Gname = 0, 0, "", ""
+	h.ModTime, h.AccessTime, h.ChangeTime = time.Unix(0, 0), time.Time{}, time.Time{}
+	if err := tw.WriteHeader(h); err != nil {
+		return err
+	}
+	n, err := io.Copy(tw, content)
+	if err == nil && n < h.Size {
+		return errors.New("became shorter while it was read")
+	}
+	return err
 }
 
 // bytesOf reads a size with a unit: 64M, 1g, 512.

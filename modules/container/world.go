@@ -15,6 +15,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"strings"
 	"sync"
@@ -276,7 +277,11 @@ func explain(err error) error {
 	case errors.As(err, &dial):
 		return dial.failure()
 	case client.IsErrConnectionFailed(err):
-		return modules.Failf("cannot reach the container engine: %v", err)
+		// The engine was reached: an error of dialling is a dialError.
+		if broke := (*url.Error)(nil); errors.As(err, &broke) {
+			err = broke.Err
+		}
+		return modules.Failf("the connection to the container engine broke off: %v", err)
 	case errdefs.IsPermissionDenied(err):
 		return &modules.Failure{Msg: err.Error(), Hint: "become: true, or a user of the group docker, may use the socket"}
 	}

@@ -27,6 +27,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 )
@@ -50,7 +51,16 @@ func (l *lab) release(ctx context.Context) error {
 // middle, releases the pod, and wants the task to end well.
 func (l *lab) waitFor(meddle func() error) {
 	l.t.Helper()
-	task := `{wait: true, wait_timeout: 240, definition: ` + strings.ReplaceAll(gated, "IMAGE", l.app()) + `}`
+	// How long a server takes to come back is no matter of the wait's: it ends well after
+	// the pod is released, or the test's own time is up.
+	limit := 20 * time.Minute
+	if end, ok := l.t.Deadline(); ok {
+		limit = min(limit, time.Until(end)-30*time.Second)
+	}
+	task := fmt.Sprintf(`{wait: true, wait_timeout: %d, definition: %s}`, int(limit.Seconds()), strings.ReplaceAll(gated, "IMAGE", l.app()))
+	runs := l.reached(podKind, func(u *unstructured.Unstructured) bool {
+		return u.GetName() == "gated" && object{u.Object}.is("Ready", "True")
+	})
 	failed := make(chan error, 1)
 	go func() {
 		failed <- func() error {
@@ -77,6 +87,9 @@ func (l *lab) waitFor(meddle func() error) {
 	}
 	if d.at("result", "status", "phase") != "Running" {
 		l.t.Errorf("the pod is %v", d.at("result", "status", "phase"))
+	}
+	if late := time.Since(<-runs); late > Settle+30*time.Second {
+		l.t.Errorf("the pod was seen to run %s after it did", late)
 	}
 }
 

@@ -124,6 +124,8 @@ func (a *ansible) event(ev run.Event) {
 				}
 			}
 		}
+	case run.Stopping:
+		a.say.Trouble("User interrupted execution")
 	case run.Warning:
 		a.warning(ev)
 	case run.PlaybookDone:

@@ -50,6 +50,8 @@ func Decode(line []byte) (run.Event, error) {
 		return run.Included{ID: ev.Task, File: ev.File, Hosts: ev.Hosts, Label: ev.Item}, nil
 	case "notified":
 		return run.Notified{ID: ev.Task, Host: ev.Host, Handlers: ev.Handlers, Saved: ev.Saved}, nil
+	case "stopping":
+		return run.Stopping{Grace: lasting(ev.Seconds)}, nil
 	case "warning":
 		w := run.Warning{Deprecated: ev.Deprecated}
 		if ev.Diagnostic != nil {

@@ -177,6 +177,8 @@ func toEvent(ev run.Event, o Options) jsonEvent {
 		return jsonEvent{Event: "notified", Task: ev.ID, Host: ev.Host, Handlers: ev.Handlers, Saved: ev.Saved}
 	case run.Warning:
 		return jsonEvent{Event: "warning", Diagnostic: &ev.Diagnostic, Deprecated: ev.Deprecated}
+	case run.Stopping:
+		return jsonEvent{Event: "stopping", Seconds: ev.Grace.Seconds()}
 	case run.RunDone:
 		return toDone(ev)
 	}

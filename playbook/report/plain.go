@@ -73,9 +73,18 @@ func (p *plain) event(ev run.Event) {
 		}
 	case run.Warning:
 		p.around(func() { p.printf("%s\n", p.o.paint(yellow, p.o.explain(ev.Diagnostic))) })
+	case run.Stopping:
+		p.around(func() { p.printf("%s\n", p.o.paint(yellow, stopping(ev))) })
 	case run.RunDone:
 		p.recap(ev)
 	}
+}
+
+func stopping(ev run.Stopping) string {
+	if ev.Grace == 0 {
+		return "interrupted: what runs is ended now"
+	}
+	return fmt.Sprintf("interrupted: no new task begins, and what runs has %s to end; Ctrl-C again ends it at once", ev.Grace)
 }
 
 func (p *plain) around(f func()) {

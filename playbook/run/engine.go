@@ -29,6 +29,7 @@ type engine struct {
 
 	emitMu sync.Mutex
 	warned map[string]bool
+	over   bool // the last event was handed on
 
 	// What follows is used by the goroutine of the strategy alone.
 	counts              map[string]*Counts
@@ -121,15 +122,18 @@ func (e *engine) watch(finished <-chan struct{}) {
 	case <-finished:
 		return
 	case <-e.cfg.Stop:
+		e.emit(Stopping{Grace: e.cfg.Grace})
 	case <-e.ctx.Done():
 	}
 	e.halt()
 	select {
 	case <-finished:
+		return
 	case <-e.ctx.Done():
 	case <-time.After(e.cfg.Grace):
-		e.cancel()
 	}
+	e.emit(Stopping{})
+	e.cancel()
 }
 
 // halt lets no new task begin.
@@ -147,7 +151,14 @@ func (e *engine) emit(ev Event) {
 	ev = e.redact.event(ev)
 	e.emitMu.Lock()
 	defer e.emitMu.Unlock()
-	if w, ok := ev.(Warning); ok {
+	switch w := ev.(type) {
+	case RunDone:
+		defer func() { e.over = true }()
+	case Stopping:
+		if e.over {
+			return // it came too late to stop anything
+		}
+	case Warning:
 		key := source.Place(w.Pos) + "\x00" + w.Msg
 		if e.warned[key] {
 			return

@@ -200,6 +200,10 @@ type Counts struct {
 	OK, Changed, Unreachable, Failed, Skipped, Rescued, Ignored, Maybe, Made int
 }
 
+// Stopping says that the run was interrupted: no new task begins, and what runs has Grace
+// to end. Without Grace it is ended now.
+type Stopping struct{ Grace time.Duration }
+
 // PlaybookDone comes between two playbooks: what has become of the hosts so far.
 type PlaybookDone struct{ RunDone }
 
@@ -237,5 +241,6 @@ func (Included) event()      {}
 func (BatchDone) event()     {}
 func (Notified) event()      {}
 func (Warning) event()       {}
+func (Stopping) event()      {}
 func (PlaybookDone) event()  {}
 func (RunDone) event()       {}
