@@ -5,12 +5,13 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/client-go/util/jsonpath"
+
+	"orch/playbook/source"
 )
 
 // parsePath reads a JSONPath template, as kubectl get -o jsonpath takes it.
@@ -24,11 +25,11 @@ func parsePath(template string) (*jsonpath.JSONPath, error) {
 
 // plainPath matches the forms of a path to one field that kubectl takes: {.a.b}, {a.b},
 // .a.b and a.b.
-var plainPath = regexp.MustCompile(`^\{\.?([^{}]+)\}$|^\.?([^{}]+)$`)
+var plainPath = source.Lazy(`^\{\.?([^{}]+)\}$|^\.?([^{}]+)$`)
 
 // relaxedPath reads a path to a field.
 func relaxedPath(path string) (*jsonpath.JSONPath, error) {
-	m := plainPath.FindStringSubmatch(path)
+	m := plainPath().FindStringSubmatch(path)
 	if m == nil {
 		return nil, fmt.Errorf("%q is no path, such as .metadata.name", path)
 	}

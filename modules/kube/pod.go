@@ -65,7 +65,7 @@ func (t Trouble) killedForMemory() bool { return strings.Contains(t.Message, out
 const outOfMemory = "(out of memory"
 
 // pullRefused matches messages of a registry that does not know who asks.
-var pullRefused = regexp.MustCompile(`(?i)unauthorized|denied|forbidden|authentication required|no basic auth`)
+var pullRefused = source.Lazy(`(?i)unauthorized|denied|forbidden|authentication required|no basic auth`)
 
 func podStatus(o object) Status {
 	switch phase := o.str("status", "phase"); phase {

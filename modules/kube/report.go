@@ -227,7 +227,7 @@ func (r *Report) Failure() *modules.Failure {
 func (o *Outcome) hint() string {
 	said := o.Status.Message + o.Trouble.Message
 	switch {
-	case o.Trouble.Reason == "ImagePullBackOff" && pullRefused.MatchString(said):
+	case o.Trouble.Reason == "ImagePullBackOff" && pullRefused().MatchString(said):
 		return "the node logs in to the registry with imagePullSecrets, of the pod or of its service account"
 	case o.Trouble.Reason == "ImagePullBackOff":
 		return "was the image pushed under this name? a node must reach the registry by it too"
