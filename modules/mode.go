@@ -171,3 +171,7 @@ func FromUnixMode(bits uint32) fs.FileMode {
 	}
 	return m
 }
+
+// A Whole is a number without its fraction, read as Python's int() reads one: 0.5 is 0, a
+// text is digits.
+type Whole int64

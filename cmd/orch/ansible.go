@@ -160,8 +160,7 @@ func (p *persona) abbreviations(cmd *cobra.Command, args []string) ([]string, er
 // settled is called once the settings are known: what is said from now on looks as they
 // want it.
 func (p *persona) settled(o viewOptions) {
-	ansible := o.ansible()
-	p.display, p.lines = report.NewDisplay(o.out, o.err, ansible), ansible.Lines
+	p.display, p.lines = report.NewDisplay(o.out, o.err, o.ansible()), o.lines
 }
 
 // finish says what went wrong and returns the exit code.

@@ -261,10 +261,11 @@ func (j *job) run(cmd *cobra.Command, paths []string, from *resumption) error {
 			return err
 		}
 	}
-	view, err := openView(output, viewOptions{
+	look := viewOptions{
 		out: cmd.OutOrStdout(), err: cmd.ErrOrStderr(), settings: j.settings, redactor: j.redactor,
 		diff: j.flags.run.diff || j.settings.Bool("DIFF_ALWAYS"), display: j.as.say(), log: j.log,
-	})
+	}
+	view, err := openView(output, look)
 	if err != nil {
 		return inputError(err)
 	}
@@ -276,6 +277,9 @@ func (j *job) run(cmd *cobra.Command, paths []string, from *resumption) error {
 	}
 	config.Lines = config.Verbosity > 0 || view.live
 	config.Resume = resume
+	if likeAnsible(output) {
+		config.Excerpt = look.excerpt
+	}
 	kept := j.keepJournal(cmd, paths, from)
 	if kept != nil {
 		config.Sink, config.Record = report.Tee(kept.Event, config.Sink), kept.Record

@@ -90,15 +90,16 @@ func openView(output string, o viewOptions) (*view, error) {
 		}
 		sinks = append(sinks, sink)
 	}
-	if o.log != nil && !logs(output) {
+	if o.log != nil && !likeAnsible(output) {
 		sinks = append(sinks, report.Ansible(io.Discard, io.Discard, o.ansible()))
 	}
 	v.Sink = report.Tee(sinks...)
 	return v, nil
 }
 
-// logs reports whether one of the views writes the log.
-func logs(output string) bool {
+// likeAnsible reports whether one of the views is Ansible's: it writes the log, and
+// messages are in Ansible's words.
+func likeAnsible(output string) bool {
 	return slices.ContainsFunc(strings.Split(output, ","), func(name string) bool {
 		return name == "ansible" || name == "minimal" || name == "oneline"
 	})
@@ -146,7 +147,7 @@ func (o viewOptions) ansible() report.AnsibleOptions {
 		CheckMarkers: s.Bool("check_mode_markers"), PathOnFailure: s.Bool("show_task_path_on_failure"),
 		ShowCustomStats: s.Bool("SHOW_CUSTOM_STATS"), ShowArgs: s.Bool("DISPLAY_ARGS_TO_STDOUT"),
 		NoDeprecations: !s.Bool("DEPRECATION_WARNINGS"), NoSystemWarnings: !s.Bool("SYSTEM_WARNINGS"),
-		VerboseToStderr: s.Bool("VERBOSE_TO_STDERR"), Display: o.display, Log: o.log, Lines: o.lines,
+		VerboseToStderr: s.Bool("VERBOSE_TO_STDERR"), Display: o.display, Log: o.log,
 	}
 	a.YAML = s.Str("callback_result_format") == "yaml"
 	if s.Set("callback_format_pretty") {
@@ -155,6 +156,9 @@ func (o viewOptions) ansible() report.AnsibleOptions {
 	}
 	return a
 }
+
+// excerpt is what Ansible shows of a place in an author's file, masked.
+func (o viewOptions) excerpt(pos source.Pos) string { return report.Excerpt(pos, o.lines) }
 
 // lines returns the lines of an author's file, masked.
 func (o viewOptions) lines(file string) []string {

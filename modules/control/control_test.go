@@ -25,6 +25,9 @@ type fakeSite struct {
 	h     *moduletest.Host
 	check bool
 	warns []string
+	said  []string
+	// person types; nil: nobody is there.
+	person Prompter
 }
 
 var _ Target = (*fakeSite)(nil)
@@ -148,11 +151,12 @@ func (s *fakeSite) Run(ctx context.Context, module string, args any) (modules.Re
 func (s *fakeSite) AsyncDir() (string, error)      { return "~/.ansible_async", nil }
 func (s *fakeSite) Check() bool                    { return s.check }
 func (s *fakeSite) Diff() bool                     { return true }
-func (s *fakeSite) Interactive() Prompter          { return nil }
+func (s *fakeSite) Name() string                   { return "task" }
+func (s *fakeSite) Interactive() Prompter          { return s.person }
 func (s *fakeSite) Warn(msg string)                { s.warns = append(s.warns, msg) }
 func (s *fakeSite) Deprecated(msg, version string) { s.warns = append(s.warns, msg+version) }
 func (s *fakeSite) Reconnect()                     { s.h.Did = append(s.h.Did, "reconnect") }
-func (s *fakeSite) Emit(string)                    {}
+func (s *fakeSite) Emit(line string)               { s.said = append(s.said, line) }
 
 func (s *fakeSite) Conn(context.Context) (transport.Conn, error) { return fakeConn{s.h}, nil }
 

@@ -5,18 +5,19 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
+	"strings"
 	"time"
 
 	"orch/modules"
+	"orch/playbook/jinja/value"
 )
 
 // Pause waits for some time, or for a person to press enter.
 type Pause struct {
 	// Minutes to wait.
-	Minutes *float64
+	Minutes *modules.Whole
 	// Seconds to wait.
-	Seconds *float64
+	Seconds *modules.Whole
 	// What to show to the person.
 	Prompt string
 	// Show what the person types.
@@ -61,45 +62,76 @@ func (p *Pause) Plan(context.Context, View) (plan, error) {
 		if p.Seconds == nil {
 			unit, took = "minutes", took/60
 		}
-		out.Stdout = fmt.Sprintf("Paused for %s %s", strconv.FormatFloat(math.Round(took*100)/100, 'f', -1, 64), unit)
+		out.Stdout = fmt.Sprintf("Paused for %s %s", value.String(value.Float(math.Round(took*100)/100)), unit)
 		out.Start, out.Stop, out.Delta, out.UserInput = &from, &to, &n, input
 		return false, nil
 	}}}}, nil
 }
 
-// duration is how long to wait; 0 is for enter. Ansible drops fractions and waits a
-// second at least.
+// duration is how long to wait; 0 is for enter. A second is the least.
 func (p *Pause) duration() time.Duration {
-	var n float64
+	var n modules.Whole
 	switch {
 	case p.Minutes != nil:
-		n = math.Trunc(*p.Minutes) * 60
+		n = *p.Minutes * 60
 	case p.Seconds != nil:
-		n = math.Trunc(*p.Seconds)
+		n = *p.Seconds
 	default:
 		return 0
 	}
 	return time.Duration(max(n, 1)) * time.Second
 }
 
+const howToGoOn = "(ctrl+C then 'C' = continue early, ctrl+C then 'A' = abort)"
+
+// wait waits for the time, for a person to press enter, or for one who interrupts it. The
+// words and keys are those of ansible-core 2.18's action/pause.
 func (p *Pause) wait(ctx context.Context, t Target) (string, error) {
-	term, d := t.Interactive(), p.duration()
-	if d > 0 {
-		t.Emit(fmt.Sprintf("Pausing for %d seconds", int(d.Seconds())))
-		return "", sleep(ctx, d)
-	}
-	if term == nil {
-		t.Warn("Not waiting for response to prompt as stdin is not interactive")
-		return "", nil
+	d, hidden := p.duration(), ""
+	if !p.Echo {
+		hidden = " (output is hidden)"
 	}
 	text := p.Prompt
 	if text == "" {
 		text = "Press enter to continue, Ctrl+C to interrupt"
 	}
-	if !p.Echo {
-		text += " (output is hidden)"
+	typing := Typing{
+		Prompt: fmt.Sprintf("[%s]\n%s%s:", strings.TrimSpace(t.Name()), text, hidden), Echo: p.Echo, End: "\r\n",
 	}
-	return term.Ask(ctx, text+":", p.Echo)
+	if d > 0 {
+		t.Emit(fmt.Sprintf("Pausing for %d seconds%s", int(d.Seconds()), hidden))
+		typing.For, typing.Echo, typing.End = d, false, ""
+		if p.Prompt != "" {
+			t.Emit(howToGoOn)
+		} else {
+			typing.Prompt = howToGoOn
+		}
+	}
+	typed, err := ask(ctx, t, typing)
+	switch {
+	case errors.Is(err, ErrNobody) && d > 0:
+		return "", sleep(ctx, d)
+	case errors.Is(err, ErrNobody):
+		t.Warn("Not waiting for response to prompt as stdin is not interactive")
+		return "", nil
+	case errors.Is(err, ErrInterrupted):
+		typed, err = ask(ctx, t, Typing{Prompt: "Press 'C' to continue the play or 'A' to abort ", Echo: typing.Echo, End: "c", Interrupt: "a"})
+		if errors.Is(err, ErrInterrupted) {
+			return "", modules.Failf("user requested abort!")
+		}
+		return typed, err
+	case d > 0:
+		return "", err
+	}
+	return typed, err
+}
+
+func ask(ctx context.Context, t Target, typing Typing) (string, error) {
+	person := t.Interactive()
+	if person == nil {
+		return "", ErrNobody
+	}
+	return person.Type(ctx, typing)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

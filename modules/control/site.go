@@ -10,7 +10,9 @@ package control
 
 import (
 	"context"
+	"errors"
 	"io"
+	"time"
 
 	"orch/modules"
 	"orch/playbook/jinja/value"
@@ -50,6 +52,8 @@ type View interface {
 	// Options of the task.
 	Check() bool
 	Diff() bool
+	// Name is the task's, as it is shown.
+	Name() string
 	// Interactive is the terminal pause may ask on, nil if there is none.
 	Interactive() Prompter
 	Warn(msg string)
@@ -75,7 +79,27 @@ type Target interface {
 type Prompter interface {
 	// Ask shows prompt and reads a line; with a timeout it returns ctx's error.
 	Ask(ctx context.Context, prompt string, echo bool) (string, error)
+	// Type shows a prompt and reads key by key. The errors are ErrInterrupted, ErrNobody
+	// and those of the terminal.
+	Type(ctx context.Context, t Typing) (string, error)
 }
+
+// A Typing says what a person may type and what ends it.
+type Typing struct {
+	Prompt string
+	Echo   bool
+	// For is how long is waited; what was typed by then counts. 0 waits for a key of End.
+	For time.Duration
+	// End are the keys that end the input, in either case; Interrupt those that end it with
+	// ErrInterrupted: "" is the terminal's own, Ctrl-C.
+	End, Interrupt string
+}
+
+// What becomes of a Typing.
+var (
+	ErrInterrupted = errors.New("interrupted at the terminal")
+	ErrNobody      = errors.New("nobody is at the terminal")
+)
 
 // Render is a request to render a template.
 type Render struct {

@@ -3,6 +3,7 @@ package schema
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/big"
 	"strconv"
 	"strings"
@@ -117,6 +118,24 @@ func toInt(v value.Value) (int64, error) {
 		}
 	}
 	return 0, fmt.Errorf("\"%s\" cannot be converted to an int", value.Repr(v))
+}
+
+// toWhole is Python's int().
+func toWhole(v value.Value) (int64, error) {
+	switch v := v.(type) {
+	case value.Float:
+		if f := math.Trunc(float64(v)); math.Abs(f) < 1<<53 {
+			return int64(f), nil
+		}
+	case value.Str:
+		s := strings.TrimSpace(v.S)
+		n, err := strconv.ParseInt(strings.ReplaceAll(s, "_", ""), 10, 64)
+		if err != nil {
+			return 0, fmt.Errorf("invalid literal for int() with base 10: %s", value.Repr(v))
+		}
+		return n, nil
+	}
+	return toInt(v)
 }
 
 func toFloat(v value.Value) (float64, error) {

@@ -297,6 +297,10 @@ func (d *decoder) set(dst reflect.Value, a *Arg, v value.Value, path []string) e
 		m, err := toMode(v)
 		dst.SetString(string(m))
 		return err
+	case wholeType:
+		n, err := toWhole(v)
+		dst.SetInt(n)
+		return err
 	case rawType:
 		raw, err := JSON(v)
 		dst.SetBytes(raw)

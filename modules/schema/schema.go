@@ -128,6 +128,7 @@ func restOf(args []Arg) *Arg {
 var (
 	modeType  = reflect.TypeFor[modules.Mode]()
 	rawType   = reflect.TypeFor[modules.Raw]()
+	wholeType = reflect.TypeFor[modules.Whole]()
 	valueType = reflect.TypeFor[value.Value]()
 	dictType  = reflect.TypeFor[*value.Dict]()
 	listType  = reflect.TypeFor[*value.List]()

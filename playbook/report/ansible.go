@@ -34,8 +34,6 @@ type AnsibleOptions struct {
 	// Display says warnings; nil makes one. Who else has something to say shares it, so
 	// that each text is said once.
 	Display *Display
-	// Lines returns the lines of an author's file, for the excerpt below some failures.
-	Lines func(file string) []string
 }
 
 // Ansible prints what ansible-playbook 2.18 prints with its default callback, to the
@@ -92,6 +90,10 @@ func (a *ansible) event(ev run.Event) {
 		a.o.Log.exec(ev.Host, a.tasks[ev.ID].Module)
 		if t := a.tasks[ev.ID]; a.o.ShowStart && ev.Item == "" {
 			a.display(fmt.Sprintf(" [started %s on %s]", kind(t)+": "+t.Name, ev.Host), green)
+		}
+	case run.HostLine:
+		if a.tasks[ev.ID].Module == "ansible.builtin.pause" {
+			a.display(ev.Line, "")
 		}
 	case run.ItemDone:
 		a.item(ev)
@@ -298,7 +300,7 @@ func (a *ansible) done(ev run.TaskDone) {
 	switch {
 	case r.Status == run.Failed:
 		if reason := field(r, "reason"); include(t) && reason != "" {
-			a.say.Error(reason + a.excerpt(t, r))
+			a.say.Error(reason)
 		}
 		a.need(t)
 		a.warnings(r)
@@ -446,14 +448,6 @@ func (a *ansible) dump(t run.TaskStart, r run.Result) string {
 			d.SetStr(name, v)
 		}
 	}
-	if excerpt := a.excerpt(t, r); excerpt != "" {
-		for _, key := range []string{"msg", "reason"} {
-			if msg, ok := d.GetStr(key); ok {
-				d.SetStr(key, value.S(value.String(msg)+excerpt))
-				break
-			}
-		}
-	}
 	isDebug := t.Module == "ansible.builtin.debug"
 	_, loop := d.GetStr("results")
 	if _, msg := d.GetStr("msg"); isDebug && (msg || r.Cause.Msg == "") && !a.oneLine {
@@ -475,20 +469,6 @@ func (a *ansible) dump(t run.TaskStart, r run.Result) string {
 		return toJSON(d, "\n")
 	}
 	return toJSON(d, indent)
-}
-
-// excerpt is what Ansible adds to the message of a task that cannot be understood: the
-// place of the task, or of the name of a role that is not there.
-func (a *ansible) excerpt(t run.TaskStart, r run.Result) string {
-	pos := t.Pos
-	switch r.Cause.Rule {
-	case "role":
-		pos = r.Cause.Pos
-	case "undefined", "condition":
-	default:
-		return ""
-	}
-	return Excerpt(pos, a.o.Lines)
 }
 
 // debugResult is what debug shows: msg alone, or the variable.

@@ -93,7 +93,7 @@ func play(t *testing.T, dir string, args []string, sink run.Sink) run.RunDone {
 	files := &vars.Files{}
 	c := run.Config{
 		Playbooks: []*playbook.Playbook{pb}, Inventory: inv, Templater: engine, Modules: reg, Loader: loader, Files: files,
-		Connector: pool, Sink: sink, Render: engine.Render,
+		Connector: pool, Sink: sink, Render: engine.Render, Excerpt: excerpt,
 		Options: run.Options{Forks: 1, Gathering: "explicit", Lines: true, Check: slices.Contains(args, "--check"), Diff: slices.Contains(args, "--diff")},
 	}
 	c.Defaults.Connection = "local"
@@ -151,11 +151,6 @@ func TestAnsible(t *testing.T) {
 					o.ShowCustomStats = true
 				}
 			}
-			o.Lines = func(file string) []string {
-				text, err := os.ReadFile(file)
-				must(t, err)
-				return strings.Split(string(text), "\n")
-			}
 			play(t, dir, args, Ansible(&out, &errs, o))
 			if d := cmp.Diff(want(ar, "want"), stable(out.String(), dir)); d != "" {
 				t.Errorf("stdout (-ansible +orch):\n%s", d)
@@ -165,6 +160,13 @@ func TestAnsible(t *testing.T) {
 			}
 		})
 	}
+}
+
+func excerpt(pos source.Pos) string {
+	return Excerpt(pos, func(file string) []string {
+		text, _ := os.ReadFile(file)
+		return strings.Split(string(text), "\n")
+	})
 }
 
 // ansiblePlaybook runs the real one.

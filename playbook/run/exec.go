@@ -108,12 +108,26 @@ func (w *work) loopOrOne() *outcome {
 func (w *work) fail(o *outcome, scope *vars.Scope, err error) *outcome {
 	o.cause = diagnose(err, w.t.src.Pos)
 	d := value.NewDict(3)
-	d.SetStr("msg", value.S(err.Error()))
+	d.SetStr("msg", value.S(err.Error()+w.b.run.excerpt(o.cause, w.t.src.Pos)))
 	d.SetStr("failed", value.Bool(true))
 	o.status, o.dict, o.value = Failed, d, d
 	o.raised = template.IsUndefined(err) != nil || errors.As(err, new(*template.Error)) || errors.As(err, new(*conditionError))
 	w.ignores(o, scope)
 	return o
+}
+
+// excerpt is what Ansible adds to the message of a task that cannot be understood: the
+// place of the task, or of the name of a role that is not there.
+func (e *engine) excerpt(cause source.Diagnostic, task source.Pos) string {
+	switch {
+	case e.cfg.Excerpt == nil:
+		return ""
+	case cause.Rule == "role":
+		return e.cfg.Excerpt(cause.Pos)
+	case cause.Rule == "undefined", cause.Rule == "condition":
+		return e.cfg.Excerpt(task)
+	}
+	return ""
 }
 
 // diagnose gives an error the place it has, else that of the task.

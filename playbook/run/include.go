@@ -385,14 +385,15 @@ func missingRole(ds source.Diagnostics) bool {
 // includeFailed fails the hosts that asked for a file that cannot be had.
 func (b *batch) includeFailed(s *shared, err error, failed map[*host]bool) {
 	for _, d := range s.dones {
-		o := &outcome{include: d.o.include}
+		o := &outcome{include: d.o.include, cause: diagnose(err, d.w.t.src.Pos)}
+		reason := err.Error() + b.run.excerpt(o.cause, d.w.t.src.Pos)
 		// As in ansible-core 2.18 the message is the reason, and ignore_errors does not
 		// reach it.
-		o.dict = value.D("changed", value.Bool(false), "failed", value.Bool(true), "reason", value.S(err.Error()))
+		o.dict = value.D("changed", value.Bool(false), "failed", value.Bool(true), "reason", value.S(reason))
 		if s.name != "" {
 			o.dict.SetStr("include", value.S(s.name))
 		}
-		o.status, o.value, o.res.Msg, o.cause = Failed, o.dict, err.Error(), diagnose(err, d.w.t.src.Pos)
+		o.status, o.value, o.res.Msg = Failed, o.dict, err.Error()
 		b.run.count(d.w.h.name).Failed++
 		b.run.emit(TaskDone{ID: d.w.t.id, Host: d.w.h.name, Result: d.w.event(o)})
 		failed[d.w.h] = true

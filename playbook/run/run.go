@@ -19,6 +19,7 @@ import (
 	"orch/modules/target"
 	"orch/playbook"
 	"orch/playbook/jinja/value"
+	"orch/playbook/source"
 	"orch/playbook/template"
 	"orch/playbook/vars"
 )
@@ -49,6 +50,9 @@ type Config struct {
 	// Resume is what an earlier run of the same playbooks kept, to go on from; nil begins
 	// anew.
 	Resume *Resume
+	// Excerpt is what the message of a task that cannot be understood ends with: the place
+	// it is about, as Ansible shows it. nil adds nothing.
+	Excerpt func(source.Pos) string
 	// OpenVault decrypts the text of an encrypted file; nil: there are no passwords.
 	OpenVault func(text []byte) ([]byte, error)
 	// Refresh reads the inventory anew (meta: refresh_inventory); nil refuses it.

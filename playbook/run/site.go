@@ -337,6 +337,9 @@ func (s *site) Check() bool { return s.options.Check }
 // Diff implements control.View.
 func (s *site) Diff() bool { return s.options.Diff }
 
+// Name implements control.View.
+func (s *site) Name() string { return s.w.t.label(s.w.t.name) }
+
 // Interactive implements control.View.
 func (s *site) Interactive() control.Prompter { return s.w.b.run.cfg.Prompt }
 
@@ -358,9 +361,12 @@ func (s *site) Deprecated(msg, version string) {
 	}
 }
 
-// Emit implements control.Target.
+// Emit implements control.Target. What pause has to say is always shown: a person is to
+// know why nothing happens.
 func (s *site) Emit(line string) {
-	if emit := s.emitter(); emit != nil {
+	if s.w.t.is(modPause) {
+		s.w.emit(HostLine{ID: s.w.t.id, Host: s.w.h.name, Line: line})
+	} else if emit := s.emitter(); emit != nil {
 		emit(line)
 	}
 }

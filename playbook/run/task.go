@@ -107,6 +107,7 @@ func (p *play) newTask(src *playbook.Task, in origin) *task {
 		t.roleRun = p.roleRun(role)
 	}
 	if src.Module == "" && !isLiteral(value.Str{S: src.Action, From: &value.Origin{}}) {
+		t.args = value.NewDict(0) // bind makes them
 		return t
 	}
 	t.setModule(moduleName(src))
@@ -220,10 +221,12 @@ func (t *task) title(ctx context.Context, scope *vars.Scope) string {
 func (t *task) label(name string) string {
 	if name == "" {
 		name = t.src.Action
-		for _, arg := range []string{"name", "role"} {
-			// ansible-core 2.18: IncludeRole.get_name knows of no role around it.
-			if v, ok := t.args.GetStr(arg); ok && t.is(modIncludeRole) {
-				return name + " : " + value.String(v)
+		if t.is(modIncludeRole) {
+			for _, arg := range []string{"name", "role"} {
+				// ansible-core 2.18: IncludeRole.get_name knows of no role around it.
+				if v, ok := t.args.GetStr(arg); ok {
+					return name + " : " + value.String(v)
+				}
 			}
 		}
 	}
