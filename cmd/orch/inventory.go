@@ -233,6 +233,11 @@ func (s *inventoryShow) dump(d *value.Dict) (string, error) {
 	case s.flags.asYAML:
 		text, err = pyyaml.Marshal(d, pyyaml.Options{Flow: pyyaml.FlowNever, SortKeys: true})
 	case s.flags.asTOML:
+		if key := notText(d); key != nil {
+			return "", fmt.Errorf("The source inventory contains a non-string key (%s) which cannot be represented in TOML. "+
+				"The specified key will need to be converted to a string. Be aware that if your playbooks expect this key to be non-string, "+
+				"your playbooks will need to be modified to support this change.", value.Repr(key))
+		}
 		var b bytes.Buffer
 		enc := toml.NewEncoder(&b)
 		enc.Indent = ""
@@ -245,6 +250,28 @@ func (s *inventoryShow) dump(d *value.Dict) (string, error) {
 		return "", fmt.Errorf("print inventory: %w", err)
 	}
 	return text, nil
+}
+
+// notText is the first key in v that is no text; nil for none.
+func notText(v value.Value) value.Value {
+	switch v := v.(type) {
+	case *value.List:
+		for _, item := range v.Items {
+			if key := notText(item); key != nil {
+				return key
+			}
+		}
+	case *value.Dict:
+		for k, item := range v.All() {
+			if _, ok := k.(value.Str); !ok {
+				return k
+			}
+			if key := notText(item); key != nil {
+				return key
+			}
+		}
+	}
+	return nil
 }
 
 // sealedJSON is the form Ansible's JSON gives a vault text.

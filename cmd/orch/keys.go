@@ -31,11 +31,11 @@ func (t *terminal) Type(ctx context.Context, typing control.Typing) (string, err
 	keys.Lflag &^= unix.ICANON | unix.ECHO | unix.ISIG
 	keys.Iflag &^= unix.ICRNL
 	keys.Cc[unix.VMIN], keys.Cc[unix.VTIME] = 1, 0
-	fmt.Fprintln(t.out, typing.Prompt)
 	if err := unix.IoctlSetTermios(fd, unix.TCSETSF, &keys); err != nil {
 		return "", fmt.Errorf("ask at the terminal: %w", err)
 	}
 	defer unix.IoctlSetTermios(fd, unix.TCSETSW, before) //nolint:errcheck // nothing is left to do
+	fmt.Fprintln(t.out, typing.Prompt)
 	line := keyLine{t: t, Typing: typing, erase: before.Cc[unix.VERASE], interrupt: before.Cc[unix.VINTR]}
 	return line.read(ctx, fd)
 }

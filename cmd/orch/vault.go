@@ -389,6 +389,13 @@ func vaultRekey(j *vaultJob) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rekey FILE…", Short: "Encrypt files with another password", Args: args(cobra.MinimumNArgs(1)),
 		RunE: func(cmd *cobra.Command, paths []string) error {
+			switch {
+			case newFile == "" || newID == "":
+			case j.as != nil:
+				return &ansibleExit{code: ansibleUsage, text: "argument --new-vault-id: not allowed with argument --new-vault-password-file"}
+			default:
+				return inputError(errors.New("--new-vault-id and --new-vault-password-file both say what the new password is: give one"))
+			}
 			if err := j.open(cmd); err != nil {
 				return err
 			}

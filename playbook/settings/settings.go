@@ -125,7 +125,7 @@ func Load(o Options) (*Settings, source.Diagnostics) {
 			s.values[def.Name] = Value{Text: def.Default, Origin: "default", dir: o.Dir}
 			continue
 		}
-		if def.Support == Missing && v.Text != def.Default { // the default asks for nothing
+		if def.Support == Missing && v.Text != def.Default && !asked(def, v.Text) { // the default asks for nothing
 			diags = append(diags, source.Diagnostic{
 				Severity: source.Warning, Pos: ini[iniKey(def, ini)].pos,
 				Msg: fmt.Sprintf("%s (%s)", def.Name, v.Origin) + Unsupported, Rule: RuleUnsupported,
@@ -138,6 +138,12 @@ func Load(o Options) (*Settings, source.Diagnostics) {
 		s.values[def.Name] = v
 	}
 	return s, diags
+}
+
+// asked says whether a value of a setting asks for what is there anyway: the default
+// callback.
+func asked(def *Setting, text string) bool {
+	return def.Name == "CALLBACKS_ENABLED" && strings.TrimPrefix(strings.TrimSpace(text), "ansible.builtin.") == "default"
 }
 
 func iniKey(def *Setting, ini map[string]iniValue) string {

@@ -342,6 +342,9 @@ func typeDebug(c *call) (value.Value, error) {
 		if v.From != nil {
 			return value.S("AnsibleUnicode"), nil
 		}
+		if v.Text {
+			return value.S("NativeJinjaText"), nil
+		}
 	case value.Sealed:
 		return value.S("AnsibleVaultEncryptedUnicode"), nil
 	}
