@@ -181,9 +181,7 @@ func (inv *Inventory) declare(g *Group, names []string, port int, vars *value.Di
 		h := inv.addHost(name, port)
 		g.add(h)
 		for k, v := range vars.All() {
-			if s, ok := k.(value.Str); ok {
-				inv.set(h.Vars, s.S, v)
-			}
+			inv.set(h.Vars, value.String(k), v)
 		}
 	}
 }

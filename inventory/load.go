@@ -93,9 +93,9 @@ func (l *loader) enabled(kind string) bool {
 	})
 }
 
-// source reads one source and notes whether that went well. A folder is as good as one
-// of its files.
-func (l *loader) source(src string, top bool) {
+// source reads one source and says whether that went well. A folder is as good as one of
+// its files.
+func (l *loader) source(src string, top bool) bool {
 	var kind string
 	before := len(l.diags)
 	l.inv.current = src
@@ -111,18 +111,22 @@ func (l *loader) source(src string, top bool) {
 	case err != nil:
 		l.fail(src, err)
 	case info.IsDir():
-		l.folder(src)
-		return
+		parsed := l.folder(src)
+		if !parsed {
+			l.inv.Failed = append(l.inv.Failed, Failure{Source: src})
+		}
+		return parsed
 	case info.Size() == 0 && !top:
-		return
+		return true
 	default:
 		kind = l.file(src, info)
 	}
 	if diags := l.diags[before:]; diags.HasErrors() {
 		l.inv.Failed = append(l.inv.Failed, Failure{src, kind, diags.Only(source.Error), l.attempts(src, kind, diags.Only(source.Error))})
-		return
+		return false
 	}
 	l.inv.Parsed = true
+	return true
 }
 
 // list reads "web1,web2:2222,", in the advanced form "db[1:3]," too.
@@ -164,12 +168,12 @@ func SplitCommas(s string) []string {
 }
 
 // folder reads every file of a folder in order of name, folders in it too; group_vars
-// and host_vars are no sources.
-func (l *loader) folder(dir string) {
+// and host_vars hold variables. It says whether one was to be had.
+func (l *loader) folder(dir string) (parsed bool) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		l.fail(dir, err)
-		return
+		return false
 	}
 	sort.Slice(entries, func(i, j int) bool { return entries[i].Name() < entries[j].Name() })
 	for _, e := range entries {
@@ -177,8 +181,9 @@ func (l *loader) folder(dir string) {
 		if name[0] == '.' || name == "group_vars" || name == "host_vars" || name == "vars_plugins" || l.ignored(name) {
 			continue
 		}
-		l.source(filepath.Join(dir, name), false)
+		parsed = l.source(filepath.Join(dir, name), false) || parsed
 	}
+	return parsed
 }
 
 func (l *loader) ignored(name string) bool {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -351,9 +352,8 @@ func (j *vaultJob) keyOf(text []byte) (vault.Secret, error) {
 	}
 	for _, s := range secrets {
 		if _, err := vault.Decrypt(text, s.Password); err == nil {
-			if h.ID != "" {
-				s.ID = h.ID
-			}
+			// A file without an id keeps having none, whichever id's password opened it.
+			s.ID = cmp.Or(h.ID, vault.DefaultID)
 			return s, nil
 		}
 	}

@@ -103,13 +103,14 @@ func (w *work) splat(scope *vars.Scope, args *value.Dict) (*value.Dict, error) {
 	return merge(more, args), nil
 }
 
-// withDefaults puts module_defaults below args: those of groups, then the module's.
+// withDefaults puts module_defaults below args: those of groups, then the module's. What
+// is said nearer to the task replaces what was said of the same group or module
+// (ansible-core 2.18: get_action_args_with_defaults).
 func (w *work) withDefaults(scope *vars.Scope, args *value.Dict) (*value.Dict, error) {
 	if len(w.t.kw.moduleDefaults) == 0 {
 		return args, nil
 	}
-	base := value.NewDict(4)
-	own := value.NewDict(4)
+	groups, own := value.NewDict(1), value.NewDict(0)
 	for _, raw := range w.t.kw.moduleDefaults {
 		v, err := w.b.run.cfg.Templater.Value(w.ctx, raw, scope)
 		if err != nil {
@@ -132,13 +133,17 @@ func (w *work) withDefaults(scope *vars.Scope, args *value.Dict) (*value.Dict, e
 				switch name := value.String(k); {
 				case strings.HasPrefix(name, "group/"):
 					if w.b.run.inGroup(strings.TrimPrefix(name, "group/"), w.t.module) {
-						base = merge(base, defaults)
+						groups.SetStr(name, defaults)
 					}
 				case w.b.run.sameModule(name, w.t):
-					own = merge(own, defaults)
+					own = defaults
 				}
 			}
 		}
+	}
+	base := value.NewDict(4)
+	for _, defaults := range groups.All() {
+		base = merge(base, defaults.(*value.Dict))
 	}
 	return merge(merge(base, own), args), nil
 }

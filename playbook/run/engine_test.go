@@ -9,6 +9,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/txtar"
 
+	"orch/modules/control"
 	"orch/playbook/jinja/value"
 )
 
@@ -369,6 +370,10 @@ func (p *fakePrompt) Ask(_ context.Context, prompt string, _ bool) (string, erro
 	a := p.answers[0]
 	p.answers = p.answers[1:]
 	return a, nil
+}
+
+func (p *fakePrompt) Type(ctx context.Context, t control.Typing) (string, error) {
+	return p.Ask(ctx, t.Prompt, t.Echo)
 }
 
 func TestSplitLines(t *testing.T) {
