@@ -413,13 +413,10 @@ func (w *work) wrongArguments(o *outcome, scope *vars.Scope, diags source.Diagno
 // bind resolves the module of a task whose action is a template.
 func (w *work) bind(scope *vars.Scope) error {
 	if w.t.module == "" {
-		action := value.Str{S: w.t.src.Action, From: &w.t.src.ActionPos}
-		v, err := w.b.run.cfg.Templater.Value(w.ctx, action, scope)
+		bound, err := w.bound(scope)
 		if err != nil {
 			return err
 		}
-		bound := &task{src: w.t.src, play: w.t.play, kw: w.t.kw, vars: w.t.vars, roleRun: w.t.roleRun, includes: w.t.includes, search: w.t.search, id: w.t.id, name: w.t.name}
-		bound.setModule(moduleName(&playbook.Task{Action: value.String(v)}))
 		w.t = bound
 	}
 	if w.t.spec == nil && !w.t.native() && w.t.src.Executable == "" {
@@ -427,6 +424,21 @@ func (w *work) bind(scope *vars.Scope) error {
 		return &source.Diagnostic{Pos: w.t.at(""), Msg: msg, Hint: didYouMean(w.b.run.cfg.Modules, w.t.module)}
 	}
 	return nil
+}
+
+// bound is a task whose action is a template with the module that comes to.
+func (w *work) bound(scope *vars.Scope) (*task, error) {
+	action := value.Str{S: w.t.src.Action, From: &w.t.src.ActionPos}
+	v, err := w.b.run.cfg.Templater.Value(w.ctx, action, scope)
+	if err != nil {
+		return nil, err
+	}
+	t := &task{
+		src: w.t.src, play: w.t.play, kw: w.t.kw, vars: w.t.vars, roleRun: w.t.roleRun, includes: w.t.includes,
+		search: w.t.search, id: w.t.id, name: w.t.name,
+	}
+	t.setModule(moduleName(&playbook.Task{Action: value.String(v)}))
+	return t, nil
 }
 
 func didYouMean(r *schema.Registry, name string) string {

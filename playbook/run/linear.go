@@ -242,6 +242,11 @@ func (b *batch) start(t *task, first *work) {
 		ID: t.id, Name: t.label(t.name), Module: t.module, Handler: t.src.Handler, Pos: t.src.Pos,
 		NoLog: noLog, Check: check, Implicit: t.implicit,
 	}
+	if ev.Module == "" { // as the first host has it
+		if bound, err := first.bound(scope); err == nil {
+			ev.Module = bound.module
+		}
+	}
 	if role := roleOf(t.src); role != nil {
 		ev.Role = roleName(role)
 	}
