@@ -228,11 +228,14 @@ type becoming struct {
 	cancel context.CancelFunc // of the process below
 	launch *Launch
 	prompt *regexp.Regexp
-	feed   *io.PipeWriter
-	asked  chan struct{}
-	ready  chan struct{}
-	done   chan struct{}
-	once   sync.Once
+	// questions of su and doas, as they were asked; to be read when the process has ended
+	questions []string
+
+	feed  *io.PipeWriter
+	asked chan struct{}
+	ready chan struct{}
+	done  chan struct{}
+	once  sync.Once
 	// How it ended.
 	exit          int
 	err, canceled error
@@ -250,9 +253,12 @@ func (p *becoming) watch() func([]byte) {
 			return
 		}
 		// Those of su and doas are known by standing at the end; each is on a line of its own.
-		if at := bytes.Count(noise, []byte("\n")); at > line && p.prompt.Match(noise) {
-			line = at
-			p.ask()
+		if at := bytes.Count(noise, []byte("\n")); at > line {
+			if question := p.prompt.Find(noise); question != nil {
+				line = at
+				p.questions = append(p.questions, string(question))
+				p.ask()
+			}
 		}
 	}
 }
@@ -305,6 +311,9 @@ func (p *becoming) said() string {
 	said := p.launch.err.noise() + p.launch.out.noise()
 	if p.conn.become.Method == "sudo" {
 		said = p.prompt.ReplaceAllString(said, "")
+	}
+	for _, question := range p.questions {
+		said = strings.Replace(said, question, "", 1)
 	}
 	return strings.TrimSpace(said)
 }

@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rogpeppe/go-internal/txtar"
 
@@ -91,19 +90,28 @@ func TestRedactorURLs(t *testing.T) {
 	}
 }
 
-// TestRedactorLinear masks a megabyte that is full of beginnings of many secrets.
-func TestRedactorLinear(t *testing.T) {
+// A megabyte that is full of beginnings of many secrets is masked, at its end too.
+func TestRedactorOfMuchText(t *testing.T) {
 	r := NewRedactor()
 	for i := range 200 {
 		r.Add(fmt.Sprintf("secret number %d of many", i))
 	}
 	text := strings.Repeat("secret number ", 80_000)
-	start := time.Now()
-	if got := r.Mask(text + "secret number 7 of many"); !strings.HasSuffix(got, Mask) {
-		t.Error("the secret at the end is not masked")
+	if got, want := r.Mask(text+"secret number 7 of many"), text+Mask; got != want {
+		t.Errorf("got %d bytes that end in %q, want %d", len(got), got[len(got)-40:], len(want))
 	}
-	if d := time.Since(start); d > 5*time.Second {
-		t.Errorf("masking a megabyte took %s", d)
+}
+
+// BenchmarkRedactor masks a megabyte that is full of beginnings of many secrets.
+func BenchmarkRedactor(b *testing.B) {
+	r := NewRedactor()
+	for i := range 200 {
+		r.Add(fmt.Sprintf("secret number %d of many", i))
+	}
+	text := strings.Repeat("secret number ", 80_000)
+	b.SetBytes(int64(len(text)))
+	for b.Loop() {
+		r.Mask(text)
 	}
 }
 
