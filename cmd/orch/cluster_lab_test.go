@@ -65,9 +65,6 @@ func TestLabShopLive(t *testing.T) {
 	if err := os.CopyFS(project, os.DirFS("../../examples/shop")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(project, "go.mod"), []byte("module shop\n\ngo 1.26\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
 	cache, err := exec.Command("go", "env", "GOCACHE").Output()
 	if err != nil {
 		t.Fatal(err)

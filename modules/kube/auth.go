@@ -3,7 +3,9 @@ package kube
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
@@ -186,6 +188,9 @@ func (a Auth) file(env Lookup) (clientcmd.ClientConfig, string, error) {
 	}
 	merged, err := rules.Load()
 	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w\nhint: kubeconfig, the host's ansible_kubeconfig, K8S_AUTH_KUBECONFIG or KUBECONFIG says where it is", err)
+		}
 		return nil, "", fmt.Errorf("read kubeconfig: %w", err)
 	}
 	if a.Context != "" {

@@ -52,6 +52,7 @@ func TestAuthPrecedence(t *testing.T) {
 		{name: "another host for the file's user", auth: Auth{Host: "https://tunnel"}, host: "https://tunnel", token: "from-file", namespace: "shop", as: "deputy"},
 		{name: "impersonation", auth: Auth{ImpersonateUser: "jane", ValidateCerts: &no}, host: "https://stage:1", token: "from-file", namespace: "shop", as: "jane"},
 		{name: "no such context", auth: Auth{Context: "dev"}, err: `has no context "dev", it has live, stage`},
+		{name: "no such file", auth: Auth{Kubeconfig: modules.Raw(`"/nowhere/config"`)}, err: "no such file or directory\nhint: kubeconfig"},
 		{name: "a path that is none", auth: Auth{Kubeconfig: modules.Raw(`[1]`)}, err: "kubeconfig wants a path or a mapping"},
 		{name: "a proxy that is none", auth: Auth{Proxy: "nowhere"}, err: `proxy "nowhere" is no URL`},
 	} {

@@ -2,6 +2,8 @@ package kube
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -16,6 +18,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+
+	"orch/playbook/source"
 )
 
 // A Cluster is one API server, as one user, for a whole run: one HTTP connection pool,
@@ -125,7 +129,7 @@ func (c *Cluster) KindFor(apiVersion, kind string) (schema.GroupVersionKind, err
 		// "v1" is what the option says when the task says nothing.
 		return c.KindFor("", kind)
 	}
-	return gvk, &meta.NoKindMatchError{GroupKind: gvk.GroupKind(), SearchedVersions: []string{gvk.Version}}
+	return gvk, known.noKind(gvk)
 }
 
 // Resource is the client of a kind in a namespace ("" for the cluster's own kinds).
@@ -191,7 +195,7 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 		case err != nil:
 			var op *net.OpError
 			refused := errors.As(err, &op) && op.Op == "dial"
-			if !refused && !read || req.Body != nil && req.GetBody == nil {
+			if !refused && !read || req.Body != nil && req.GetBody == nil || lasting(err) {
 				return resp, err
 			}
 		case resp.StatusCode == http.StatusTooManyRequests || read && resp.StatusCode >= 500 && resp.StatusCode != http.StatusNotImplemented && resp.StatusCode != http.StatusGatewayTimeout:
@@ -222,6 +226,13 @@ func (r *retrier) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
+// lasting reports errors that the next try would meet too: a server that is not the one
+// that is trusted, a name that nobody knows.
+func lasting(err error) bool {
+	var name *net.DNSError
+	return errors.As(err, new(*tls.CertificateVerificationError)) || errors.As(err, &name) && name.IsNotFound
+}
+
 // invalidMessage is the server's message, without the whole value that it quotes when a
 // part of a workload is refused: pages of Go's names for what the author wrote in YAML.
 func invalidMessage(s metav1.Status) string {
@@ -240,21 +251,59 @@ func invalidMessage(s metav1.Status) string {
 	return fmt.Sprintf("%s %q is invalid: %s", s.Details.Kind, s.Details.Name, strings.Join(causes, ", "))
 }
 
-// noKind says that a kind is not served.
-func noKind(kind, apiVersion string) error {
-	of := ""
-	if apiVersion != "" {
-		of = " of " + apiVersion
+// unexpected is what was answered instead of what an API server answers.
+func unexpected(s metav1.Status) string {
+	if s.Details == nil || s.Code != http.StatusBadRequest && s.Code != http.StatusNotFound {
+		return ""
 	}
-	return fmt.Errorf("the cluster has no kind %s%s\nhint: is it misspelt, or is a CustomResourceDefinition or a controller missing?", kind, of)
+	for _, c := range s.Details.Causes {
+		if c.Type == metav1.CauseTypeUnexpectedServerResponse && c.Message != "" && c.Message != "unknown" {
+			text, _, _ := strings.Cut(c.Message, "\n")
+			return text
+		}
+	}
+	return ""
+}
+
+// A noKindError is a kind that is not served, and one that may have been meant.
+type noKindError struct {
+	meta.NoKindMatchError
+	like string
+}
+
+// Unwrap makes it what meta.IsNoMatchError asks for.
+func (e *noKindError) Unwrap() error { return &e.NoKindMatchError }
+
+// Error implements error.
+func (e *noKindError) Error() string {
+	hint := "is it misspelt, or is a CustomResourceDefinition or a controller missing?"
+	if e.like != "" {
+		hint = "did you mean " + e.like + "?"
+	}
+	of := ""
+	if gv := (schema.GroupVersion{Group: e.GroupKind.Group, Version: e.SearchedVersions[0]}); !gv.Empty() {
+		of = " of " + gv.String()
+	}
+	return fmt.Sprintf("the cluster has no kind %s%s\nhint: %s", e.GroupKind.Kind, of, hint)
+}
+
+// noKind looks for a kind that is served and almost the one that is not: "Deployment", or
+// "Deployment of apps/v1" if only the version is another.
+func (s served) noKind(gvk schema.GroupVersionKind) error {
+	e := &noKindError{NoKindMatchError: meta.NoKindMatchError{GroupKind: gvk.GroupKind(), SearchedVersions: []string{gvk.Version}}}
+	names := make([]string, len(s))
+	for i, k := range s {
+		if names[i] = k.gvk.Kind; k.gvk.Kind == gvk.Kind {
+			e.like = k.gvk.Kind + " of " + k.gvk.GroupVersion().String()
+			return e
+		}
+	}
+	e.like = source.Suggest(gvk.Kind, names)
+	return e
 }
 
 // explainAPI says what an error of the API means for whoever wrote the task.
 func explainAPI(err error) error {
-	var unknown *meta.NoKindMatchError
-	if errors.As(err, &unknown) {
-		return noKind(unknown.GroupKind.Kind, schema.GroupVersion{Group: unknown.GroupKind.Group, Version: unknown.SearchedVersions[0]}.String())
-	}
 	var status apierrors.APIStatus
 	if errors.As(err, &status) {
 		s := status.Status()
@@ -263,15 +312,25 @@ func explainAPI(err error) error {
 		case apierrors.IsForbidden(err) && strings.Contains(s.Message, " cannot "):
 			return fmt.Errorf("%s\nhint: give the user the verb it names, or use another context", s.Message)
 		case apierrors.IsUnauthorized(err):
-			return errors.New("the API server does not know the credentials\nhint: look at the user of the kubeconfig's context, or at api_key, client_cert and client_key")
+			return errors.New("the API server does not know the credentials\nhint: look at the user of the kubeconfig's context, or at api_key, client_cert and client_key; has a certificate or token expired?")
 		case apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict):
 			return fmt.Errorf("%s\nhint: server_side_apply.force_conflicts takes the fields over", s.Message)
 		}
+		if body := unexpected(s); body != "" {
+			return fmt.Errorf("what answers is no API server, or not by this protocol: %s", body)
+		}
 		return errors.New(invalidMessage(s))
+	}
+	if untrusted := (*tls.CertificateVerificationError)(nil); errors.As(err, &untrusted) {
+		hint := "ca_cert, or the certificate authority of the kubeconfig's cluster, must be the one that signed the server's certificate"
+		if invalid := (x509.CertificateInvalidError{}); errors.As(err, &invalid) && invalid.Reason == x509.Expired {
+			hint = "renew the server's certificate, or set this machine's clock"
+		}
+		return fmt.Errorf("the API server cannot be trusted: %w\nhint: %s", untrusted.Err, hint)
 	}
 	var op *net.OpError
 	if errors.As(err, &op) {
-		return fmt.Errorf("cannot reach the API server: %w", op)
+		return fmt.Errorf("cannot reach the API server: %w\nhint: is it up, and is its address in the kubeconfig's cluster (or host) right?", op)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errors.New("the API server did not answer in time")

@@ -62,7 +62,12 @@ func TestClusterAbsentAndSelectors(t *testing.T) {
 	if d := l.do("k8s_info", `{kind: ConfigMap, namespace: NS, field_selectors: [metadata.name!=kube-root-ca.crt]}`, false); len(d.out["resources"].([]any)) != 0 {
 		t.Errorf("left: %v", d.out)
 	}
-	l.fails("k8s", `{namespace: NS, definition: {apiVersion: nope.io/v1, kind: Foo, metadata: {name: f}}}`, "no kind Foo")
+	l.fails("k8s", `{namespace: NS, definition: {apiVersion: nope.io/v1, kind: Foo, metadata: {name: f}}}`, "no kind Foo of nope.io/v1", "hint: is it misspelt")
+	l.fails("k8s", `{namespace: NS, definition: {apiVersion: apps/v1, kind: Deploymnt, metadata: {name: f}}}`, "no kind Deploymnt of apps/v1", "hint: did you mean Deployment?")
+	l.fails("k8s", `{namespace: NS, definition: {apiVersion: extensions/v1beta1, kind: Deployment, metadata: {name: f}}}`, "hint: did you mean Deployment of apps/v1?")
+	if d := l.do("k8s_info", `{kind: Deploymnt}`, false); d.at("api_found") != false || !strings.Contains(strings.Join(d.Warnings, ""), "did you mean Deployment?") {
+		t.Errorf("a kind that is not there: %v, warnings %q", d.out, d.Warnings)
+	}
 	l.fails("k8s", `{namespace: nowhere-at-all, definition: {apiVersion: v1, kind: ConfigMap, metadata: {name: a}}}`, `namespaces "nowhere-at-all" not found`)
 }
 

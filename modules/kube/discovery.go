@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -41,7 +42,7 @@ func (s served) mapping(gvk schema.GroupVersionKind) (*meta.RESTMapping, error) 
 		}
 		return m, nil
 	}
-	return nil, &meta.NoKindMatchError{GroupKind: gvk.GroupKind(), SearchedVersions: []string{gvk.Version}}
+	return nil, s.noKind(gvk)
 }
 
 // called reports whether a kind goes by a name: Deployment, deployments, deploy.
@@ -59,6 +60,7 @@ func discover(ctx context.Context, client rest.Interface) (served, error) {
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
 	var all served
+	found := false
 	for _, path := range []string{"/api", "/apis"} {
 		text, err := client.Get().AbsPath(path).SetHeader("Accept", aggregated).DoRaw(ctx)
 		if apierrors.IsNotFound(err) {
@@ -71,7 +73,10 @@ func discover(ctx context.Context, client rest.Interface) (served, error) {
 		if err != nil {
 			return nil, fmt.Errorf("ask the API server what it serves: %w", err)
 		}
-		all = append(all, list...)
+		all, found = append(all, list...), true
+	}
+	if !found {
+		return nil, errors.New("what answers is no API server: it serves neither /api nor /apis")
 	}
 	return all, nil
 }

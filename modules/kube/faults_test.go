@@ -14,9 +14,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"math/big"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -30,6 +32,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"orch/testdata/lab/labtest"
 )
 
 // gated is a pod that the scheduler leaves alone until its gate is removed: a wait for
@@ -217,6 +221,8 @@ func TestRetries(t *testing.T) {
 		{"a read that failed there", "GET", []any{503, 200}, 2, true},
 		{"a write that failed there", "PUT", []any{500, 200}, 1, false},
 		{"a gateway that gave up", "GET", []any{504, 200}, 1, false},
+		{"a server that is not trusted", "GET", []any{&tls.CertificateVerificationError{Err: errors.New("unknown authority")}, 200}, 1, false},
+		{"a name nobody knows", "GET", []any{&net.DNSError{IsNotFound: true}, 200}, 1, false},
 		{"a refusal", "GET", []any{403, 200}, 1, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -238,6 +244,69 @@ func TestRetries(t *testing.T) {
 	}
 }
 
+// A server that cannot be asked: each cause is told apart, with what may help.
+func TestServerThatCannotBeAsked(t *testing.T) {
+	unauthorized := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusUnauthorized) })
+	stranger := httptest.NewTLSServer(unauthorized)
+	defer stranger.Close()
+	stranger.Config.ErrorLog = log.New(io.Discard, "", 0)
+	old, ca := certificate(t, time.Now().Add(-time.Hour))
+	expired := httptest.NewUnstartedServer(unauthorized)
+	expired.TLS = &tls.Config{Certificates: []tls.Certificate{old}}
+	expired.Config.ErrorLog = log.New(io.Discard, "", 0)
+	expired.StartTLS()
+	defer expired.Close()
+	file := filepath.Join(t.TempDir(), "ca")
+	if err := os.WriteFile(file, ca, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := labtest.Serve(t, http.NotFoundHandler())
+	l := &lab{t: t, world: &World{Env: func(string) (string, bool) { return "", false }}}
+	for _, c := range []struct {
+		name, args string
+		words      []string
+	}{
+		{"unknown authority", `host: "` + stranger.URL + `"`, []string{"the API server cannot be trusted: x509: ", "unknown authority", "hint: ca_cert"}},
+		{"expired", `host: "` + expired.URL + `", ca_cert: ` + file, []string{"certificate has expired", "hint: renew"}},
+		{"no credentials", `host: "` + stranger.URL + `", validate_certs: false`, []string{"does not know the credentials", "expired?"}},
+		{"no TLS", `host: "` + strings.Replace(stranger.URL, "https", "http", 1) + `"`, []string{"what answers is no API server", "HTTP request to an HTTPS server"}},
+		{"another server", `host: "http://` + other + `"`, []string{"what answers is no API server", "neither /api nor /apis"}},
+	} {
+		start := time.Now()
+		d := l.run(optionsOf(false), "k8s", `{`+c.args+`, api_key: x, definition: {apiVersion: v1, kind: ConfigMap, metadata: {name: c}}}`)
+		if d.Failure == nil {
+			t.Fatalf("%s: it works", c.name)
+		}
+		for _, w := range c.words {
+			if !strings.Contains(d.Failure.Msg, w) {
+				t.Errorf("%s: no %q in %s", c.name, w, d.Failure.Msg)
+			}
+		}
+		if took := time.Since(start); took > 4*time.Second {
+			t.Errorf("%s: tried for %s", c.name, took)
+		}
+	}
+}
+
+// certificate is one for 127.0.0.1 that signs itself, and the same as PEM.
+func certificate(t *testing.T, end time.Time) (tls.Certificate, []byte) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: end.Add(-24 * time.Hour), NotAfter: end,
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
 // A namespace that is going takes nothing new, and says what holds it.
 func TestClusterNamespaceTerminates(t *testing.T) {
 	t.Parallel()
@@ -257,20 +326,8 @@ func TestClusterNamespaceTerminates(t *testing.T) {
 // webhook serves admission reviews on loopback: it denies what deny returns a reason for.
 func (l *lab) webhook(resource string, deny func(operation, name string) string) {
 	l.t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	cert := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "webhook"}, NotAfter: time.Now().Add(time.Hour),
-		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-	}
-	der, err := x509.CreateCertificate(rand.Reader, cert, cert, &key.PublicKey, key)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{{Certificate: [][]byte{der}, PrivateKey: key}}})
+	cert, ca := certificate(l.t, time.Now().Add(time.Hour))
+	listener, err := tls.Listen("tcp", "127.0.0.1:0", &tls.Config{Certificates: []tls.Certificate{cert}})
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -294,7 +351,7 @@ func (l *lab) webhook(resource string, deny func(operation, name string) string)
 	})}
 	go func() { _ = server.Serve(listener) }()
 	l.t.Cleanup(func() { server.Close() })
-	l.ca = base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+	l.ca = base64.StdEncoding.EncodeToString(ca)
 	l.do("k8s", `{definition: {apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, metadata: {name: NS}, webhooks: [
 	  {name: policy.lab.orch, sideEffects: None, admissionReviewVersions: [v1], failurePolicy: Fail, timeoutSeconds: 10,
 	   clientConfig: {url: "https://`+listener.Addr().String()+`/", caBundle: CABUNDLE},

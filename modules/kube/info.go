@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -80,7 +81,10 @@ func (k *K8sInfo) Plan(ctx context.Context, v *View) (modules.Plan[*Target], err
 	out := &K8sInfoOut{Resources: []map[string]any{}}
 	plan := modules.Plan[*Target]{Out: out}
 	items, err := k.find(ctx, v)
-	if meta.IsNoMatchError(err) {
+	if unknown := (*noKindError)(nil); errors.As(err, &unknown) {
+		if unknown.like != "" { // a mistake rather than a question
+			plan.Warnings = append(plan.Warnings, fmt.Sprintf("the cluster has no kind %s: did you mean %s?", k.Kind, unknown.like))
+		}
 		return plan, nil
 	}
 	if err != nil {

@@ -272,14 +272,33 @@ func (k *K8s) Plan(ctx context.Context, v *View) (modules.Plan[*Target], error) 
 	out := &K8sOut{}
 	plan := modules.Plan[*Target]{Out: out, Warnings: v.cluster.Warnings()}
 	k.results(out, items)
+	if v.check {
+		plan.Warnings = append(plan.Warnings, unverified(items)...)
+	}
 	for _, it := range items {
-		if it.unverified != "" && v.check {
-			plan.Warnings = append(plan.Warnings, fmt.Sprintf("%s cannot be checked by the server: %s", it.id, it.unverified))
-		}
 		plan.Warnings = append(plan.Warnings, it.remarks()...)
 	}
 	plan.Steps = k.steps(v, items, w, out)
 	return plan, nil
+}
+
+// unverified says which objects the server could not look at beforehand, a line for each
+// reason.
+func unverified(items []*item) []string {
+	var reasons []string
+	objects := map[string][]string{}
+	for _, it := range items {
+		if why := it.unverified; why != "" {
+			if objects[why] == nil {
+				reasons = append(reasons, why)
+			}
+			objects[why] = append(objects[why], it.id.String())
+		}
+	}
+	for i, why := range reasons {
+		reasons[i] = fmt.Sprintf("%s cannot be checked by the server: %s", strings.Join(objects[why], ", "), why)
+	}
+	return reasons
 }
 
 // filter passes over the objects that label_selectors does not match.
@@ -367,7 +386,11 @@ func (k *K8s) steps(v *View, items []*item, w writer, out *K8sOut) []modules.Ste
 				}
 				live(waited, report)
 				k.results(out, items)
-				out.warnings = append(out.warnings, report.Warnings()...)
+				for i, it := range waited {
+					if it.wrote { // what was so before needs no mention by every run
+						out.warnings = append(out.warnings, report.Outcomes[i].warnings()...)
+					}
+				}
 				if !report.OK() {
 					out.Failure = report.Data()
 					return false, report.Failure()

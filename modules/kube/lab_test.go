@@ -150,7 +150,9 @@ func (l *lab) run(o modules.Options, module, args string) did {
 	if err := yaml.Unmarshal([]byte(strings.NewReplacer("NS", l.ns, "CABUNDLE", l.ca).Replace(args)), &given); err != nil {
 		l.t.Fatalf("%v in\n%s", err, args)
 	}
-	given["kubeconfig"] = l.kubeconfig
+	if l.kubeconfig != "" {
+		given["kubeconfig"] = l.kubeconfig
+	}
 	table := schema.Table{World: schema.Cluster, Entries: Modules(), Source: Source}
 	d := did{Result: labtest.Run(l.t, table, l.world, &labSite{o: o, files: l.files, truth: l.truth}, o, module, given)}
 	_ = json.Unmarshal(d.Out, &d.out)

@@ -180,7 +180,7 @@ func (v *View) resolve(objects []*unstructured.Unstructured, namespace string) (
 		case meta.IsNoMatchError(err):
 			wide, own := clusterWide[u.GroupVersionKind().GroupKind()]
 			if !own && !v.cluster.overlay.hasKind(u.GroupVersionKind().GroupKind()) {
-				return nil, noKind(u.GetKind(), u.GetAPIVersion())
+				return nil, err
 			}
 			it.unverified = "its kind is defined by the same run"
 			if !wide && u.GetNamespace() == "" {

@@ -59,10 +59,16 @@ func (r *Report) OK() bool { return !r.TimedOut && !r.Failed() }
 // Warnings are remarks about objects that are good enough.
 func (r *Report) Warnings() []string {
 	var list []string
-	for _, o := range r.Outcomes {
-		for _, w := range o.Status.Warnings {
-			list = append(list, fmt.Sprintf("%s: %s", o.ID, w))
-		}
+	for i := range r.Outcomes {
+		list = append(list, r.Outcomes[i].warnings()...)
+	}
+	return list
+}
+
+func (o *Outcome) warnings() []string {
+	var list []string
+	for _, w := range o.Status.Warnings {
+		list = append(list, fmt.Sprintf("%s: %s", o.ID, w))
 	}
 	return list
 }
