@@ -50,8 +50,9 @@ type Container struct {
 	StopTimeout *int
 	// Seconds to wait until it is healthy.
 	HealthyWaitTimeout float64 `orch:"default=300"`
-	// Accepted and void: our own label says what was asked for.
-	Comparisons modules.Raw
+	// How options are compared, by option or for all (*): strict, ignore, or for sets
+	// allow_more_present, which is the default for them.
+	Comparisons map[string]string
 	// Networks it belongs to, and no others when networks_cli_compatible.
 	Networks []ContainerNetwork
 	// Leave other networks.
@@ -84,7 +85,7 @@ func (c *Container) Validate() error {
 	if c.State == "absent" {
 		return c.validate()
 	}
-	return errors.Join(c.check(), c.validate())
+	return errors.Join(c.check(), checkComparisons(c.Comparisons), c.validate())
 }
 
 func (v *View) container(ctx context.Context, name string) (*apicontainer.InspectResponse, error) {

@@ -235,6 +235,14 @@ func TestLabContainer(t *testing.T) {
 	if title := res.Steps[0].Title; !strings.Contains(title, "memory differs") {
 		t.Errorf("step %q", title)
 	}
+	// The engine adds options of its own to these.
+	more := `name: NAME, image: "NAME:1", pull: never, state: present, force_kill: true, privileged: true, security_opts: ["apparmor=unconfined"], env: {A: "1"},
+	  mounts: [{type: volume, source: NAME, target: /v}, {type: tmpfs, target: /t}, {type: bind, source: /etc, target: /e, read_only: true}], network_mode: none`
+	l.do(`docker_container: {`+more+`}`, "changed")
+	l.do(`docker_container: {`+more+`}`, "unchanged")
+	l.do(`docker_container: {`+more+`, comparisons: {security_opts: strict}}`, "changed")
+	l.do(`docker_container: {`+strings.Replace(more, "/t}", "/other}", 1)+`, comparisons: {mounts: ignore}}`, "unchanged")
+	l.do(`docker_container: {`+options+`}`, "changed")
 	if _, out := l.do(`docker_container_info: {name: NAME}`, "unchanged"); out["exists"] != true {
 		t.Errorf("info: %v", out)
 	}
