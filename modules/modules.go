@@ -30,6 +30,12 @@ type Module[V, T any] interface {
 // say. It runs after decoding, before any connection is made.
 type Validator interface{ Validate() error }
 
+// A TextMatcher is a module with Python's regular expressions of text among its arguments,
+// those for which Regexps returns the fields. Where arguments are decoded the characters
+// they give by name, \N{EM DASH}, become escapes: the table of names stays on the
+// controller. Python knows no names in expressions of bytes.
+type TextMatcher interface{ Regexps() []*string }
+
 // A Plan is what a module would do, and what it has to say about it.
 type Plan[T any] struct {
 	Steps []Step[T]

@@ -299,7 +299,8 @@ func (p *project) openEngine(strict bool) error {
 		Null: null, KeepUndefined: !p.settings.Bool("DEFAULT_UNDEFINED_VAR_BEHAVIOR"),
 		Mode: mode, Extensions: p.settings.List("DEFAULT_JINJA2_EXTENSIONS"),
 		StringFilters: p.settings.List("STRING_TYPE_FILTERS"), Managed: p.settings.Str("DEFAULT_MANAGED_STR"),
-		Warn: p.warn,
+		Secret: func(text string) bool { return p.redactor.Mask(text) != text },
+		Warn:   p.warn,
 	})
 	if err != nil {
 		return fmt.Errorf("make template engine: %w", err)

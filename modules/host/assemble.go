@@ -46,6 +46,9 @@ func (a *AssembleArgs) Validate() error {
 	return a.validate()
 }
 
+// Regexps implements modules.TextMatcher.
+func (a *AssembleArgs) Regexps() []*string { return []*string{&a.Regexp} }
+
 // Matcher is the choice of fragments by name.
 func (a *AssembleArgs) Matcher() (func(name string) (bool, error), error) {
 	var re *pyre.Regexp

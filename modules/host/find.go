@@ -163,6 +163,22 @@ func (f *Find) Plan(ctx context.Context, v modules.View) (plan, error) {
 	return p, nil
 }
 
+// Regexps implements modules.TextMatcher.
+func (f *Find) Regexps() []*string {
+	var out []*string
+	if f.UseRegex {
+		for _, list := range [][]string{f.Patterns, f.Excludes} {
+			for i := range list {
+				out = append(out, &list[i])
+			}
+		}
+	}
+	if f.Contains != nil {
+		out = append(out, f.Contains)
+	}
+	return out
+}
+
 func (w *finder) compile() (err error) {
 	one := func(pattern string) *pyre.Regexp {
 		re, e := pyre.Compile(pattern, 0)

@@ -96,10 +96,24 @@ func (r *Replace) section() string {
 	return ""
 }
 
+// text says whether the file is read as text, not as bytes.
+func (r *Replace) text() bool {
+	e := strings.ToLower(r.Encoding)
+	return e == "utf-8" || e == "utf8"
+}
+
+// Regexps implements modules.TextMatcher.
+func (r *Replace) Regexps() []*string {
+	if !r.text() {
+		return nil
+	}
+	return []*string{&r.Regexp, &r.After, &r.Before}
+}
+
 // edit returns the new text and the number of replacements; -1 if the section is missing.
 func (r *Replace) edit(text string) (string, int, error) {
 	mode := pyre.Flags(0)
-	if e := strings.ToLower(r.Encoding); e != "utf-8" && e != "utf8" {
+	if !r.text() {
 		mode = pyre.Bytes
 	}
 	start, end := 0, len(text)

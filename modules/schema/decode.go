@@ -18,6 +18,9 @@ func (s *Spec) Decode(args *value.Dict, at func(name string) source.Pos) (any, s
 	module := s.New()
 	d := decoder{spec: s, at: at}
 	d.args(s.Args, args, reflect.ValueOf(module).Elem(), nil)
+	if m, ok := module.(modules.TextMatcher); ok && !d.failed() {
+		d.characterNames(m)
+	}
 	if v, ok := module.(modules.Validator); ok && !d.failed() {
 		if err := v.Validate(); err != nil {
 			d.report("", source.Error, err.Error(), "")
@@ -27,6 +30,17 @@ func (s *Spec) Decode(args *value.Dict, at func(name string) source.Pos) (any, s
 		return nil, d.diags
 	}
 	return module, d.diags
+}
+
+func (d *decoder) characterNames(m modules.TextMatcher) {
+	for _, pattern := range m.Regexps() {
+		expanded, err := value.ExpandNames(*pattern)
+		if err != nil {
+			d.report("", source.Error, fmt.Sprintf("invalid regular expression %q: %s", *pattern, err), "")
+			continue
+		}
+		*pattern = expanded
+	}
 }
 
 // CheckLiteral checks what can be known before a run: unknown and missing arguments,

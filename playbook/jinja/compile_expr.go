@@ -502,7 +502,11 @@ func markupJoin(vals []value.Value) (value.Value, bool) {
 	}
 	var out value.Markup
 	for _, v := range vals {
-		out += value.Escape(v)
+		m, ok := escaped(v).(value.Markup)
+		if !ok {
+			m = value.Escape(v)
+		}
+		out += m
 	}
 	return out, true
 }

@@ -146,10 +146,11 @@ func escaped(v value.Value) value.Value {
 	case *value.Undefined:
 		return v
 	}
-	if u, ok := value.HasUnknown(v); ok {
-		return u
+	s, err := value.Text(v)
+	if err != nil {
+		return v
 	}
-	return value.Escape(v)
+	return value.Escape(value.S(s))
 }
 
 func (c *compiler) ifElse(n *ifStmt, f *frame) execFn {

@@ -10,16 +10,19 @@ import (
 
 // A prettyPrinter is Python's pprint.pformat: 80 columns, one more for each level, dicts
 // sorted.
-type prettyPrinter struct {
-	b      strings.Builder
-	inside []value.Value
-}
+type prettyPrinter struct{ b strings.Builder }
 
-const prettyWidth = 80
+const (
+	prettyWidth = 80
+	prettyDepth = 200 // levels below which everything stands on one line
+)
 
 func filterPprint(_ *Call, in value.Value, _ Bound) (value.Value, error) {
 	if u, ok := value.HasUnknown(in); ok {
 		return u, nil
+	}
+	if value.Endless(in) {
+		return nil, value.Errorf("RecursionError", "the %s contains itself, or is too large", in.Type())
 	}
 	p := prettyPrinter{}
 	p.format(in, 0, 0, 0)
@@ -35,12 +38,10 @@ func runes(s string) int { return utf8.RuneCountInString(s) }
 // characters on its last line.
 func (p *prettyPrinter) format(v value.Value, indent, allowance, level int) {
 	rep := sortedRepr(v)
-	if runes(rep) <= prettyWidth-indent-allowance || len(p.inside) > 200 || slices.ContainsFunc(p.inside, func(o value.Value) bool { return sameContainer(o, v) }) {
+	if runes(rep) <= prettyWidth-indent-allowance || level > prettyDepth {
 		p.write(rep)
 		return
 	}
-	p.inside = append(p.inside, v)
-	defer func() { p.inside = p.inside[:len(p.inside)-1] }()
 	switch v := v.(type) {
 	case *value.Dict:
 		p.write("{")
@@ -65,14 +66,6 @@ func (p *prettyPrinter) format(v value.Value, indent, allowance, level int) {
 	default:
 		p.write(rep)
 	}
-}
-
-func sameContainer(a, b value.Value) bool {
-	switch a.(type) {
-	case *value.List, *value.Dict:
-		return a == b
-	}
-	return false
 }
 
 func (p *prettyPrinter) newline(indent int) { p.write("\n" + strings.Repeat(" ", indent)) }
@@ -237,22 +230,17 @@ func (p *prettyPrinter) bytes(v value.Bytes, indent, allowance, level int) {
 // sortedRepr is repr with every dict sorted.
 func sortedRepr(v value.Value) string {
 	var b strings.Builder
-	writeSorted(&b, v, nil)
+	writeSorted(&b, v)
 	return b.String()
 }
 
-func writeSorted(b *strings.Builder, v value.Value, inside []value.Value) {
-	if slices.ContainsFunc(inside, func(o value.Value) bool { return sameContainer(o, v) }) || len(inside) > 200 {
-		b.WriteString("<Recursion on " + v.Type() + ">")
-		return
-	}
-	inside = append(inside, v)
+func writeSorted(b *strings.Builder, v value.Value) {
 	list := func(items []value.Value) {
 		for i, item := range items {
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			writeSorted(b, item, inside)
+			writeSorted(b, item)
 		}
 	}
 	switch v := v.(type) {
@@ -262,9 +250,9 @@ func writeSorted(b *strings.Builder, v value.Value, inside []value.Value) {
 			if i > 0 {
 				b.WriteString(", ")
 			}
-			writeSorted(b, e[0], inside)
+			writeSorted(b, e[0])
 			b.WriteString(": ")
-			writeSorted(b, e[1], inside)
+			writeSorted(b, e[1])
 		}
 		b.WriteByte('}')
 	case *value.List:

@@ -339,13 +339,16 @@ func (o *output) print(v value.Value) error {
 			return o.data(debugText(v))
 		}
 		return nil
-	case value.Bool, value.None, value.Float, value.Markup:
-	default:
-		if u, ok := value.HasUnknown(v); ok {
-			return o.printUnknown(u)
-		}
 	}
-	return o.data(value.String(v))
+	text, err := value.Text(v)
+	var unknown *value.UnknownError
+	switch {
+	case errors.As(err, &unknown):
+		return o.printUnknown(unknown.U)
+	case err != nil:
+		return err
+	}
+	return o.data(text)
 }
 
 func (o *output) printUnknown(u value.Value) error {

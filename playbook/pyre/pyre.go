@@ -12,7 +12,8 @@
 // Backtracking can take exponential time; every call ends with a [TimeoutError] after
 // its limit.
 //
-// Not supported, as errors: \N{…} (character names). Different: a group whose last
+// Not supported, as errors: \N{…} (character names; whoever has the table of names puts
+// escapes in their place). Different: a group whose last
 // repetition within bounds matched nothing, `(a*?){1,2}`, is reported where that was, not
 // where it last matched something.
 package pyre

@@ -122,9 +122,13 @@ func (e *Engine) single(ctx context.Context, v value.Value, c value.Str, s Scope
 
 // test evaluates the expression of a condition; written is the condition as it stands.
 func (e *Engine) test(ctx context.Context, expr, written value.Str, s Scope) (value.Value, error) {
+	reread := expr.S != written.S
 	x, err := e.conds.Expr(expr.S)
 	if err != nil {
-		return nil, conditionSyntax(err, expr)
+		if err = conditionSyntax(err, expr); reread {
+			err = e.discreet(err, expr)
+		}
+		return nil, err
 	}
 	v, err := x.Eval(ctx, s)
 	if err == nil {
@@ -133,7 +137,10 @@ func (e *Engine) test(ctx context.Context, expr, written value.Str, s Scope) (va
 		}
 	}
 	if err != nil {
-		return nil, inCondition(wrap(err, expr, 0), written)
+		if err = wrap(err, expr, 0); reread {
+			err = e.discreet(err, expr)
+		}
+		return nil, inCondition(err, written)
 	}
 	return e.boolean(v, written)
 }

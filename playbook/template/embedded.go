@@ -46,8 +46,9 @@ type embedding struct {
 	pieces []string      // source: one more than values
 	values []value.Value // Str is data
 	piece  strings.Builder
-	quote  byte // of the string literal the last piece ends in
-	escape bool // behind a backslash
+	quote  byte   // of the string literal the last piece ends in
+	escape bool   // behind a backslash
+	read   string // what was printed and became source
 }
 
 // render evaluates the template a condition is. single is the value of one that is a lone
@@ -102,6 +103,7 @@ func (em *embedding) add(node value.Value) error {
 		}
 		em.value(text)
 	case isSource(p.v):
+		em.read += value.String(p.v) + "\n"
 		em.source(value.String(p.v))
 	default:
 		em.value(p.v)
@@ -152,7 +154,7 @@ func isSource(v value.Value) bool {
 func (e *Engine) testEmbedding(ctx context.Context, em *embedding, c value.Str, s Scope) (value.Value, error) {
 	x, judged, err := e.conds.Filled(em.pieces)
 	if err != nil {
-		return nil, em.syntax(err, c)
+		return nil, e.discreetOf(em, em.syntax(err, c), c)
 	}
 	for _, i := range judged {
 		if text, ok := em.values[i].(value.Str); ok {
@@ -166,9 +168,20 @@ func (e *Engine) testEmbedding(ctx context.Context, em *embedding, c value.Str, 
 		}
 	}
 	if err != nil {
-		return nil, inCondition(em.place(wrap(err, value.Str{S: c.S}, 0), c), c)
+		err = e.discreetOf(em, em.place(wrap(err, value.Str{S: c.S}, 0), c), c)
+		return nil, inCondition(err, c)
 	}
 	return e.boolean(v, c)
+}
+
+// discreetOf is discreet for a condition in pieces, where what was printed may hold a
+// secret.
+func (e *Engine) discreetOf(em *embedding, err error, c value.Str) error {
+	var of *Error
+	if e.opt.Secret == nil || !errors.As(err, &of) || of.Text != c.S || !e.opt.Secret(em.read) {
+		return err
+	}
+	return discreetly(of)
 }
 
 // place puts an error at the condition: places in the pieces are none of the file's.

@@ -33,6 +33,9 @@ type Options struct {
 	Filters map[string]*jinja.Filter
 	Tests   map[string]*jinja.Test
 	Globals map[string]value.Value
+	// Secret says whether a text holds a secret: what is wrong with such a text is said
+	// without quoting names or pieces of it. nil: no text does.
+	Secret func(text string) bool
 	// Warn receives remarks with their place: a condition that is no boolean, a template
 	// in a condition. Each is said once per place. nil drops them.
 	Warn func(source.Diagnostic)
@@ -237,7 +240,7 @@ func posOf(o *value.Origin) source.Pos {
 func (e *Engine) text(ctx context.Context, v value.Str, s Scope) (value.Value, error) {
 	p := e.program(v.S)
 	if p.err != nil {
-		return nil, syntaxError(p.err, v, p.header)
+		return nil, e.discreet(syntaxError(p.err, v, p.header), v)
 	}
 	if p.bare != "" {
 		if got, ok, err := e.bare(ctx, p.bare, v, s); ok || err != nil {
@@ -253,7 +256,10 @@ func (e *Engine) text(ctx context.Context, v value.Str, s Scope) (value.Value, e
 	}
 	out, err := p.tmpl.Native(ctx, s)
 	if err != nil {
-		return nil, wrap(err, v, 0)
+		if err = wrap(err, v, 0); !isLone(v.S) {
+			err = e.discreet(err, v)
+		}
+		return nil, err
 	}
 	if e.opt.Mode == Strict {
 		if out, err = e.again(ctx, out, v, s); err != nil {
@@ -440,7 +446,8 @@ func (e *Engine) Expr(ctx context.Context, expr value.Str, s Scope) (value.Value
 	if expr.From == nil {
 		return nil, &Error{Msg: fmt.Sprintf("%q is data, not an author's text, and is not evaluated", expr.S), Text: expr.S}
 	}
-	if mayBeTemplate(expr.S) {
+	reread := mayBeTemplate(expr.S)
+	if reread {
 		v, err := e.Value(ctx, expr, s)
 		if err != nil {
 			return nil, err
@@ -451,7 +458,18 @@ func (e *Engine) Expr(ctx context.Context, expr value.Str, s Scope) (value.Value
 		}
 		expr = again
 	}
-	return e.inner(ctx, expr, s)
+	v, err := e.inner(ctx, expr, s)
+	if reread {
+		err = e.discreet(err, value.Str{S: "{{ " + expr.S + " }}"})
+	}
+	return v, err
+}
+
+// isLone says whether a text is one {{ }} and nothing else: an expression, in which
+// nothing is a secret.
+func isLone(text string) bool {
+	inside, ok := strings.CutPrefix(strings.TrimSpace(text), "{{")
+	return ok && strings.Index(inside, "}}") == len(inside)-len("}}")
 }
 
 // inner evaluates a bare expression as {{ expr }}.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -614,6 +615,52 @@ func TestConcurrentEvaluations(t *testing.T) {
 	for range 8 {
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestDiscreet: what is wrong with a text that holds a secret is said without pieces of it.
+func TestDiscreet(t *testing.T) {
+	secrets := []string{"abc-xyz", "abc xyz ghi", "ab{{ cd }}ef", "ab{% cd", "{{ token_inside }}", "abc(xyz"}
+	masked := strings.NewReplacer("abc-xyz", "***", "abc xyz ghi", "***", "ab{{ cd }}ef", "***", "ab{% cd", "***", "abc(xyz", "***")
+	for _, mode := range []template.Mode{template.Classic, template.Native, template.Strict} {
+		b := newBench(t, template.Options{Mode: mode, Secret: func(text string) bool {
+			return slices.ContainsFunc(secrets, func(s string) bool { return strings.Contains(text, s) })
+		}}, strings.Join([]string{
+			"token: abc-xyz", "words: abc xyz ghi", "braces: 'ab{{ cd }}ef'", "block: 'ab{% cd'", "open: abc(xyz", "plain: nope", "n: 5", "whole: '{{ token_inside }}'",
+		}, "\n"), "")
+		for _, c := range []struct{ cond, shown string }{
+			{"{{ token }}", ""},
+			{"{{ words }}", ""},
+			{"{{ open }}", ""},
+			{"{{ token }} == 5", ""},
+			{"n == 5 and {{ words }}", ""},
+			{"{{ token }} == {{ n }} and {{ words }}", ""},
+			{"{{ plain }}", "'nope' is undefined"},
+			{"braces == 5", ""},
+			{"block == 5", ""},
+			{"whole == 5", "token_inside"}, // an expression is no secret
+		} {
+			v, err := b.engine.Truth(ctx, at(c.cond), b)
+			if err == nil {
+				t.Errorf("mode %d: %s is %v", mode, c.cond, v)
+				continue
+			}
+			d := template.Diagnose(err)
+			said := masked.Replace(fmt.Sprintf("%v %+v", err, d))
+			for _, piece := range []string{"abc", "xyz", "ghi", "'ab", "cd", "'ef"} {
+				if strings.Contains(said, piece) {
+					t.Errorf("mode %d: %s shows %q: %s", mode, c.cond, piece, said)
+				}
+			}
+			if c.shown != "" && mode != template.Strict && !strings.Contains(said, c.shown) {
+				t.Errorf("mode %d: %s does not say %q: %s", mode, c.cond, c.shown, said)
+			}
+		}
+		for _, expr := range []string{"{{ token }}", "{{ words }}"} {
+			if v, err := b.engine.Expr(ctx, at(expr), b); err != nil && strings.Contains(fmt.Sprintf("%v %+v", err, template.Diagnose(err)), "abc") {
+				t.Errorf("mode %d: %s: %v, %v", mode, expr, v, err)
+			}
 		}
 	}
 }

@@ -102,6 +102,26 @@ func wrap(err error, text value.Str, shift int) error {
 	return e
 }
 
+// discreet words the error of a text without what it would show of a secret in it. An
+// error that arose elsewhere, in a variable the text uses, stays as it is.
+func (e *Engine) discreet(err error, text value.Str) error {
+	var of *Error
+	if e.opt.Secret == nil || !errors.As(err, &of) || of.Text != text.S || !e.opt.Secret(text.S) {
+		return err
+	}
+	return discreetly(of)
+}
+
+func discreetly(of *Error) error {
+	out := &Error{Pos: of.Pos, Msg: secretMistake, Hint: "what is wrong is not shown, because the text holds a secret"}
+	if of.Undefined != nil {
+		out.Undefined = &value.Undefined{Hint: secretMistake}
+	}
+	return out
+}
+
+const secretMistake = "a text that holds a secret cannot be evaluated as a template or condition"
+
 func (e *Error) place(je *jinja.Error, text value.Str, shift int) {
 	if je.Template != "" {
 		e.Pos = source.Pos{File: je.Template, Line: je.At.Line, Col: je.At.Col}

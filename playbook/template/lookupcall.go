@@ -66,6 +66,9 @@ func (f *lookupFunc) prepare(args jinja.Args) (*request, error) {
 	}
 	r := &request{list: f.list, errors: "strict"}
 	for _, v := range args.Pos[1:] {
+		if value.Endless(v) {
+			return r, endlessTerm(v)
+		}
 		if u, ok := value.HasUnknown(v); ok {
 			r.unknown = u
 			return r, nil
@@ -75,6 +78,9 @@ func (f *lookupFunc) prepare(args jinja.Args) (*request, error) {
 		}
 	}
 	for _, n := range args.Named {
+		if value.Endless(n.Val) {
+			return r, endlessTerm(n.Val)
+		}
 		if u, ok := value.HasUnknown(n.Val); ok {
 			r.unknown = u
 			return r, nil
@@ -99,6 +105,10 @@ func (f *lookupFunc) prepare(args jinja.Args) (*request, error) {
 	}
 	r.LookupCall = LookupCall{Name: name.S, Subdir: "files", engine: f.engine, def: def, Terms: slices.Clone(args.Pos[1:])}
 	return r, nil
+}
+
+func endlessTerm(v value.Value) error {
+	return value.Errorf("RecursionError", "the %s given to the lookup contains itself, or is too large", v.Type())
 }
 
 func (r *request) run() ([]value.Value, error) {

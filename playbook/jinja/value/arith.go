@@ -5,11 +5,13 @@ import (
 	"math/big"
 )
 
-// maxBits bounds the integers that ** and << may make, maxItems the characters or items
-// of a repetition or padding: a template must not be able to eat the machine.
+// maxBits bounds the integers that ** and << may make, maxItems the characters of a
+// repetition or padding, maxList the items of a list: a template must not be able to eat
+// the machine.
 const (
 	maxBits  = 1 << 24
 	maxItems = 1 << 28
+	maxList  = 1 << 24 // items of one list
 )
 
 // Add is a + b.

@@ -59,7 +59,8 @@ func Truth(v Value) bool {
 }
 
 // Equal is Python's a == b for values that are known and defined. Unknown and strict
-// undefined values inside are unequal to everything; [EqualOp] reports them.
+// undefined values inside are unequal to everything, and so is what is too large to be
+// compared; [EqualOp] reports them.
 func Equal(a, b Value) bool {
 	c := comparison{}
 	return c.equal(a, b, 0)
@@ -74,7 +75,15 @@ func EqualOp(a, b Value) (bool, error) {
 		}
 	}
 	c := comparison{}
+	return c.answer(a, b)
+}
+
+// answer is whether a and b are equal, or why that cannot be said.
+func (c *comparison) answer(a, b Value) (bool, error) {
 	eq := c.equal(a, b, 0)
+	if c.steps > maxWalk {
+		return false, tooLarge("a value that is compared")
+	}
 	if c.undefined != nil {
 		return false, &UndefinedError{c.undefined}
 	}
@@ -84,11 +93,35 @@ func EqualOp(a, b Value) (bool, error) {
 	return eq, nil
 }
 
-// A comparison remembers the Unknown values it met, and the strict undefined value that
-// ended it.
+// A comparison remembers the Unknown values it met, the strict undefined value that ended
+// it, and how many pairs of values it looked at: past maxWalk nothing is equal any more.
 type comparison struct {
 	unknown   *Unknown
 	undefined *Undefined
+	steps     int
+
+	a, b    Value // what is compared
+	checked bool  // that they are not Endless
+}
+
+// count counts a step. A comparison that takes long is ended when it would never end.
+func (c *comparison) count(a, b Value, depth int) {
+	if depth == 0 {
+		c.a, c.b = a, b
+	}
+	c.steps++
+	if !c.checked && c.steps > suspicious {
+		c.checked = true
+		if Endless(c.a) || Endless(c.b) {
+			c.steps = maxWalk
+		}
+	}
+	if depth > maxDepth {
+		c.steps = maxWalk
+	}
+	if c.steps >= maxWalk {
+		c.steps = maxWalk + 1
+	}
 }
 
 func (c *comparison) equal(a, b Value, depth int) bool {
@@ -124,7 +157,7 @@ func (c *comparison) equal(a, b Value, depth int) bool {
 		order, ordered := x.compare(y)
 		return ordered && order == 0
 	}
-	if depth > maxDepth {
+	if c.count(a, b, depth); c.steps > maxWalk {
 		return false
 	}
 	return c.equalContainers(a, b, depth)
@@ -164,7 +197,7 @@ func (c *comparison) equalContainers(a, b Value, depth int) bool {
 		y, ok := b.(Tuple)
 		return ok && c.equalItems(x, y, depth)
 	case *Dict:
-		return c.equalMaps(x, b, depth)
+		return Value(x) == b || c.equalMaps(x, b, depth)
 	case *DictView:
 		y, ok := b.(*DictView)
 		return ok && (x == y || c.equalViews(x, y))
@@ -189,6 +222,7 @@ func (c *comparison) equalItems(a, b []Value, depth int) bool {
 	if len(a) != len(b) {
 		return false
 	}
+	c.steps += len(a)
 	for i := range a {
 		if !c.equal(a[i], b[i], depth+1) {
 			return false
@@ -210,6 +244,7 @@ func (c *comparison) equalMaps(x dictLike, b Value, depth int) bool {
 	if !ok || x.Len() != y.Len() {
 		return false
 	}
+	c.steps += x.Len()
 	for _, k := range x.Keys() {
 		v, ok, err := x.Get(k)
 		w, okB, errB := y.Get(k)
@@ -236,13 +271,13 @@ func (c *comparison) equalViews(x, y *DictView) bool {
 // have no order are a TypeError. NaN counts as equal to everything; [CompareOp] knows
 // better.
 func Compare(a, b Value) (int, error) {
-	order, _, err := compare("<", a, b, 0)
+	order, _, err := (&ordering{op: "<"}).compare(a, b, 0)
 	return order, err
 }
 
 // CompareOp is the operator op: "<", "<=", ">" or ">=".
 func CompareOp(op string, a, b Value) (bool, error) {
-	order, ordered, err := compare(op, a, b, 0)
+	order, ordered, err := (&ordering{op: op}).compare(a, b, 0)
 	if err != nil || !ordered {
 		return false, err
 	}
@@ -257,7 +292,13 @@ func CompareOp(op string, a, b Value) (bool, error) {
 	return order >= 0, nil
 }
 
-func compare(op string, a, b Value, depth int) (order int, ordered bool, err error) {
+// An ordering compares for an operator, and counts as a comparison does.
+type ordering struct {
+	op string
+	comparison
+}
+
+func (o *ordering) compare(a, b Value, depth int) (order int, ordered bool, err error) {
 	if t, ok := a.(Tupled); ok {
 		a = t.Tuple()
 	}
@@ -268,6 +309,9 @@ func compare(op string, a, b Value, depth int) (order int, ordered bool, err err
 		if err := usable(v); err != nil {
 			return 0, false, err
 		}
+	}
+	if depth == 0 {
+		o.a, o.b = a, b
 	}
 	if x, ok := number(a); ok {
 		if y, ok := number(b); ok {
@@ -287,29 +331,32 @@ func compare(op string, a, b Value, depth int) (order int, ordered bool, err err
 		}
 	case *List:
 		if y, ok := b.(*List); ok {
-			return compareItems(op, x.Items, y.Items, depth)
+			if x == y { // as in Python, what is the same object is equal
+				return 0, true, nil
+			}
+			return o.items(x.Items, y.Items, depth)
 		}
 	case Tuple:
 		if y, ok := b.(Tuple); ok {
-			return compareItems(op, x, y, depth)
+			return o.items(x, y, depth)
 		}
 	case Comparer:
 		if order, ok := x.CompareTo(b); ok {
 			return order, true, nil
 		}
 	}
-	return 0, false, typeErr("'%s' not supported between instances of '%s' and '%s'", op, a.Type(), b.Type())
+	return 0, false, typeErr("'%s' not supported between instances of '%s' and '%s'", o.op, a.Type(), b.Type())
 }
 
-func compareItems(op string, a, b []Value, depth int) (int, bool, error) {
-	if depth > maxDepth {
-		return 0, false, Errorf("RecursionError", "maximum recursion depth exceeded in comparison")
-	}
+func (o *ordering) items(a, b []Value, depth int) (int, bool, error) {
 	for i := range min(len(a), len(b)) {
-		order, ordered, err := compare(op, a[i], b[i], depth+1)
+		if o.count(a[i], b[i], depth+1); o.steps > maxWalk {
+			return 0, false, tooLarge("a value that is compared")
+		}
+		order, ordered, err := o.compare(a[i], b[i], depth+1)
 		switch {
 		case err != nil: // equal items need no order
-			if same, eqErr := EqualOp(a[i], b[i]); eqErr != nil || !same {
+			if same, eqErr := o.answer(a[i], b[i]); eqErr != nil || !same {
 				return 0, false, err
 			}
 		case order != 0 || !ordered:

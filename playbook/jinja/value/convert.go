@@ -149,7 +149,8 @@ func fromStruct(d *Dict, r reflect.Value) {
 
 // ToGo makes plain Go data: nil, bool, int64, *big.Int, float64, string, []byte, []any and
 // map[string]any (a key that is no string by its str()). Iterators are used up; an
-// undefined or unknown value becomes nil, an object without items its text.
+// undefined or unknown value becomes nil, an object without items its text. Whoever gets
+// the value from a template asks [Endless] before.
 func ToGo(v Value) any { return toGo(v, 0) }
 
 func toGo(v Value, depth int) any {
@@ -248,7 +249,7 @@ func (c *cloner) note(from, to Value) {
 // HasUnknown finds an Unknown in v or in the lists, tuples and dicts inside it.
 func HasUnknown(v Value) (Unknown, bool) {
 	var found Unknown
-	ok := walk(v, 0, func(v Value) bool {
+	ok := Holds(v, func(v Value) bool {
 		u, is := v.(Unknown)
 		if is {
 			found = u
@@ -260,13 +261,13 @@ func HasUnknown(v Value) (Unknown, bool) {
 
 // HasSealed reports an encrypted string in v or in the lists, tuples and dicts inside it.
 func HasSealed(v Value) bool {
-	return walk(v, 0, func(v Value) bool { _, is := v.(Sealed); return is })
+	return Holds(v, func(v Value) bool { _, is := v.(Sealed); return is })
 }
 
 // HasUndefined finds an undefined value in v or in the lists, tuples and dicts inside it.
 func HasUndefined(v Value) (*Undefined, bool) {
 	var found *Undefined
-	ok := walk(v, 0, func(v Value) bool {
+	ok := Holds(v, func(v Value) bool {
 		u, is := v.(*Undefined)
 		if is {
 			found = u
@@ -276,34 +277,50 @@ func HasUndefined(v Value) (*Undefined, bool) {
 	return found, ok
 }
 
-// Holds says whether is holds for v or for anything inside of it.
-func Holds(v Value, is func(Value) bool) bool { return walk(v, 0, is) }
+// Holds says whether is holds for v or for anything inside of it. Of a value that does not
+// end it looks at the beginning.
+func Holds(v Value, is func(Value) bool) bool {
+	return (&search{root: v, is: is}).walk(v, 0)
+}
 
-func walk(v Value, depth int, stop func(Value) bool) bool {
-	if stop(v) {
+type search struct {
+	root    Value
+	is      func(Value) bool
+	steps   int
+	checked bool // that root is not Endless
+}
+
+func (s *search) walk(v Value, depth int) bool {
+	if s.is(v) {
 		return true
 	}
-	if depth > maxDepth {
+	if !s.checked && s.steps > suspicious {
+		if s.checked = true; Endless(s.root) {
+			s.steps = maxWalk + 1
+		}
+	}
+	if depth > maxDepth || s.steps > maxWalk {
 		return false
 	}
 	switch v := v.(type) {
 	case *List:
-		for _, item := range v.Items {
-			if walk(item, depth+1, stop) {
-				return true
-			}
-		}
+		return s.any(v.Items, depth)
 	case Tuple:
-		for _, item := range v {
-			if walk(item, depth+1, stop) {
-				return true
-			}
-		}
+		return s.any(v, depth)
 	case *Dict:
 		for k, val := range v.All() {
-			if walk(k, depth+1, stop) || walk(val, depth+1, stop) {
+			if s.steps++; s.walk(k, depth+1) || s.walk(val, depth+1) {
 				return true
 			}
+		}
+	}
+	return false
+}
+
+func (s *search) any(items []Value, depth int) bool {
+	for _, item := range items {
+		if s.steps++; s.walk(item, depth+1) {
+			return true
 		}
 	}
 	return false

@@ -45,7 +45,10 @@ func Hashable(v Value) error {
 	return err
 }
 
-func hashOf(v Value) (hashKey, error) {
+func hashOf(v Value) (hashKey, error) { return hashAt(v, 0) }
+
+// hashAt is hashOf for what is inside of so many tuples.
+func hashAt(v Value, depth int) (hashKey, error) {
 	switch v := v.(type) {
 	case Str:
 		return hashKey{kind: 's', text: v.S}, nil
@@ -75,9 +78,12 @@ func hashOf(v Value) (hashKey, error) {
 	case Bytes:
 		return hashKey{kind: 'y', text: string(v)}, nil
 	case Tuple:
+		if depth > maxDepth || depth == 1 && Endless(v) {
+			return hashKey{}, tooLarge("a tuple that is a key")
+		}
 		text := make([]byte, 0, 16*len(v))
 		for _, item := range v {
-			h, err := hashOf(item)
+			h, err := hashAt(item, depth+1)
 			if err != nil {
 				return hashKey{}, err
 			}
@@ -94,7 +100,7 @@ func hashOf(v Value) (hashKey, error) {
 	case *Range:
 		return hashKey{kind: 'r', text: v.String()}, nil
 	case Tupled:
-		return hashOf(v.Tuple())
+		return hashAt(v.Tuple(), depth)
 	case *Iterator, *BoundMethod:
 		return hashKey{kind: 'o', text: fmt.Sprintf("%p", v)}, nil
 	case Object:

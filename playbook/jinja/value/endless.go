@@ -4,8 +4,23 @@ package value
 // list many times over, so that walking through it does not end.
 const (
 	maxNesting = 5000
-	maxWalk    = 20_000_000
+	maxWalk    = 20_000_000 // values
+	maxText    = 64 << 20   // bytes of one value's text
+
+	// After so many values, or bytes of text, a walk asks whether it will end at all.
+	suspicious = 1 << 16
 )
+
+// tooLong is the error of making text of v.
+func tooLong(v Value) error {
+	return Errorf("MemoryError", "the text of the %s would be longer than %d bytes", v.Type(), maxText)
+}
+
+// tooLarge is the error of walking through a value: it contains itself, or one part of it
+// many times over.
+func tooLarge(what string) error {
+	return Errorf("RecursionError", "%s contains itself, or is too large", what)
+}
 
 // Endless says whether v contains itself, or is too deep or too large to be walked through.
 func Endless(v Value) bool {
@@ -13,7 +28,7 @@ func Endless(v Value) bool {
 	if shallow(v, 32, &budget) {
 		return false
 	}
-	m := measure{sizes: map[Value]int{}}
+	m := measure{sizes: map[any]int{}}
 	return m.size(v, 0) > maxWalk
 }
 
@@ -33,6 +48,9 @@ func shallow(v Value, depth int, budget *int) bool {
 // parts are the values inside of a list, tuple or dict.
 func parts(v Value) func(func(Value) bool) {
 	return func(yield func(Value) bool) {
+		if t, ok := v.(Tupled); ok {
+			v = t.Tuple()
+		}
 		switch v := v.(type) {
 		case *List:
 			for _, item := range v.Items {
@@ -56,31 +74,35 @@ func parts(v Value) func(func(Value) bool) {
 	}
 }
 
-// A measure knows how many values a walk through each list and dict meets; -1 while it is
-// inside of one.
-type measure struct{ sizes map[Value]int }
+// A measure knows how many values a walk through each container meets, -1 while it is inside
+// of one. A container is a *List, a *Dict or the address of a tuple's items.
+type measure struct{ sizes map[any]int }
 
 func (m *measure) size(v Value, depth int) int {
 	const endless = maxWalk + 1
-	var key Value
+	var key any
 	switch v := v.(type) {
 	case *List:
 		key = v
 	case *Dict:
 		key = v
+	case Tupled:
+		return m.size(v.Tuple(), depth)
 	case Tuple:
+		if len(v) == 0 {
+			return 1
+		}
+		key = &v[0]
 	default:
 		return 1
 	}
-	if key != nil {
-		switch n, seen := m.sizes[key]; {
-		case seen && n < 0:
-			return endless
-		case seen:
-			return n
-		}
-		m.sizes[key] = -1
+	switch n, seen := m.sizes[key]; {
+	case seen && n < 0:
+		return endless
+	case seen:
+		return n
 	}
+	m.sizes[key] = -1
 	if depth > maxNesting {
 		return endless
 	}
@@ -90,8 +112,6 @@ func (m *measure) size(v Value, depth int) int {
 			break
 		}
 	}
-	if key != nil {
-		m.sizes[key] = n
-	}
+	m.sizes[key] = n
 	return n
 }

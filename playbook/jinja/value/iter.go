@@ -428,6 +428,9 @@ func containsItem(items []Value, item Value) (bool, error) {
 		if c.equal(v, item, 0) {
 			return true, nil
 		}
+		if c.steps > maxWalk {
+			return false, tooLarge("a value that is searched")
+		}
 	}
 	if c.unknown != nil {
 		return false, &UnknownError{*c.unknown}

@@ -14,8 +14,10 @@ type JSONOptions struct {
 	// Lines is set (indent=0: a line per item, not indented).
 	Indent string
 	Lines  bool
-	// ItemSep and KeySep default to ", " (","  when indented) and ": ".
+	// ItemSep and KeySep default to ", " ("," when indented) and ": ", unless Separators is
+	// set: then they are what they are, even empty.
 	ItemSep, KeySep string
+	Separators      bool
 	SortKeys        bool
 	// Unicode writes characters beyond ASCII as they are (ensure_ascii=False).
 	Unicode bool
@@ -34,14 +36,14 @@ func JSON(v Value, o JSONOptions) (string, error) {
 // AppendJSON appends Python's json.dumps(v) to dst. Unknown is an *UnknownError, an
 // undefined value an *UndefinedError, anything else without a JSON form a TypeError.
 func AppendJSON(dst []byte, v Value, o JSONOptions) ([]byte, error) {
-	e := jsonEncoder{o: o, dst: dst, indented: o.Indent != "" || o.Lines}
-	if e.o.ItemSep == "" {
+	e := jsonEncoder{o: o, dst: dst, begin: len(dst), indented: o.Indent != "" || o.Lines}
+	if e.o.ItemSep == "" && !o.Separators {
 		e.o.ItemSep = ", "
 		if e.indented {
 			e.o.ItemSep = ","
 		}
 	}
-	if e.o.KeySep == "" {
+	if e.o.KeySep == "" && !o.Separators {
 		e.o.KeySep = ": "
 	}
 	if err := e.value(v); err != nil {
@@ -55,6 +57,10 @@ type jsonEncoder struct {
 	dst      []byte
 	indented bool
 	inside   []Value
+
+	begin   int // of this value's text in dst
+	root    Value
+	checked bool // that root is not Endless
 }
 
 func (e *jsonEncoder) value(v Value) error {
@@ -123,6 +129,17 @@ func (e *jsonEncoder) nested(v Value, body func() error) error {
 	if slices.ContainsFunc(e.inside, func(outer Value) bool { return sameObject(outer, v) }) {
 		return valueErr("Circular reference detected")
 	}
+	switch {
+	case len(e.inside) == 0:
+		e.root = v
+	case !e.checked && len(e.dst)-e.begin > suspicious:
+		if e.checked = true; Endless(e.root) {
+			return tooLong(v)
+		}
+	}
+	if len(e.dst)-e.begin > maxText {
+		return tooLong(v)
+	}
 	if len(e.inside) > maxDepth {
 		return Errorf("RecursionError", "maximum recursion depth exceeded while encoding a JSON object")
 	}
@@ -143,6 +160,9 @@ func (e *jsonEncoder) newline() {
 	if e.indented {
 		e.dst = append(e.dst, '\n')
 		for range e.inside {
+			if len(e.dst)-e.begin > maxText {
+				return // nested reports it
+			}
 			e.dst = append(e.dst, e.o.Indent...)
 		}
 	}

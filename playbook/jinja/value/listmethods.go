@@ -38,6 +38,9 @@ func listExtend(self Value, a []Value) (Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	if len(l.Items)+len(items) > maxList {
+		return nil, tooBig()
+	}
 	l.Items = append(l.Items, items...)
 	return None{}, nil
 }

@@ -22,10 +22,14 @@ func Text(v Value) (string, error) {
 		return "", &UndefinedError{v}
 	case Unknown:
 		return "", &UnknownError{v}
-	case *List, *Dict, Tuple:
+	case *List, *Dict, Tuple, *DictView, Tupled, Mapping:
 		if u, ok := HasUnknown(v); ok {
 			return "", &UnknownError{u}
 		}
+		if t, ok := v.(Texter); ok {
+			return t.Str(), nil
+		}
+		return ReprText(v)
 	}
 	return String(v), nil
 }
@@ -299,7 +303,9 @@ func (p *percent) convertText(c conversion, v Value) (string, error) {
 	case err != nil && (c.verb == 's' || !undefined):
 		return "", err
 	case c.verb == 'r':
-		s = Repr(v)
+		if s, err = ReprText(v); err != nil {
+			return "", err
+		}
 	case c.verb == 'a':
 		s = ASCII(v)
 	}

@@ -29,7 +29,8 @@ func String(v Value) string {
 	return Repr(v)
 }
 
-// Repr is Python's repr(v).
+// Repr is Python's repr(v). Of a value too large to be printed it is the beginning, for
+// messages; [ReprText] makes that an error.
 func Repr(v Value) string {
 	switch v := v.(type) {
 	case Int:
@@ -39,16 +40,51 @@ func Repr(v Value) string {
 	}
 	p := printer{}
 	p.repr(v)
+	if p.full {
+		return p.b.String()[:shownOfEndless] + "..."
+	}
 	return p.b.String()
 }
 
-// A printer keeps the containers it is inside of, to print a cycle as [...].
+// ReprText is Python's repr(v) for output: a value too large to be printed is an error.
+func ReprText(v Value) (string, error) {
+	p := printer{}
+	p.repr(v)
+	if p.full {
+		return "", tooLong(v)
+	}
+	return p.b.String(), nil
+}
+
+// shownOfEndless is how many bytes Repr shows of a value too large to be printed.
+const shownOfEndless = 200
+
+// A printer keeps the containers it is inside of, to print a cycle as [...]. It is full
+// once it has printed maxText bytes, or is maxNesting deep: then it prints no more.
 type printer struct {
 	b      strings.Builder
 	inside []Value
+	depth  int
+	full   bool
+
+	root    Value
+	checked bool // that root is not Endless
 }
 
 func (p *printer) repr(v Value) {
+	if p.full = p.full || p.b.Len() > maxText || p.depth > maxNesting; p.full {
+		return
+	}
+	switch {
+	case p.depth == 0:
+		p.root = v
+	case !p.checked && p.b.Len() > suspicious:
+		if p.checked, p.full = true, Endless(p.root); p.full {
+			return
+		}
+	}
+	p.depth++
+	defer func() { p.depth-- }()
 	switch v := v.(type) {
 	case Str:
 		p.b.WriteString(reprText(v.S))
@@ -94,6 +130,9 @@ func (p *printer) nested(v Value, open, end string, body func()) {
 
 func (p *printer) items(items []Value) {
 	for i, item := range items {
+		if p.full {
+			return
+		}
 		if i > 0 {
 			p.b.WriteString(", ")
 		}
@@ -103,6 +142,9 @@ func (p *printer) items(items []Value) {
 
 func (p *printer) entries(d dictLike) {
 	for i, k := range d.Keys() {
+		if p.full {
+			return
+		}
 		if i > 0 {
 			p.b.WriteString(", ")
 		}

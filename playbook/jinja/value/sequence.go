@@ -22,12 +22,14 @@ func concat(a, b Value) (Value, error) {
 		}
 	case *List:
 		if y, ok := b.(*List); ok {
-			return &List{Items: joined(x.Items, y.Items)}, nil
+			items, err := joined(x.Items, y.Items)
+			return &List{Items: items}, err
 		}
 		return nil, typeErr(`can only concatenate list (not "%s") to list`, b.Type())
 	case Tuple:
 		if y, ok := b.(Tuple); ok {
-			return Tuple(joined(x, y)), nil
+			items, err := joined(x, y)
+			return Tuple(items), err
 		}
 		return nil, typeErr(`can only concatenate tuple (not "%s") to tuple`, b.Type())
 	case Bytes:
@@ -39,8 +41,11 @@ func concat(a, b Value) (Value, error) {
 	return nil, unsupported("+", a, b)
 }
 
-func joined(a, b []Value) []Value {
-	return append(append(make([]Value, 0, len(a)+len(b)), a...), b...)
+func joined(a, b []Value) ([]Value, error) {
+	if len(a)+len(b) > maxList {
+		return nil, tooBig()
+	}
+	return append(append(make([]Value, 0, len(a)+len(b)), a...), b...), nil
 }
 
 // repeat is * with a sequence on either side.
@@ -63,7 +68,12 @@ func repeat(a, b Value) (Value, error) {
 	if n.big != nil {
 		times = 0
 	}
-	if times > maxItems || times*int64(sizeOf(seq)) > maxItems {
+	most := int64(maxItems)
+	switch seq.(type) {
+	case *List, Tuple:
+		most = maxList
+	}
+	if times > most || times*int64(sizeOf(seq)) > most {
 		return nil, tooBig()
 	}
 	switch v := seq.(type) {

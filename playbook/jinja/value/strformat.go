@@ -165,7 +165,9 @@ func (f *formatter) field(fd field, depth int) (string, error) {
 		case err != nil:
 			return "", err
 		case fd.conversion == 'r':
-			s = Repr(v)
+			if s, err = ReprText(v); err != nil {
+				return "", err
+			}
 		case fd.conversion == 'a':
 			s = ASCII(v)
 		case fd.conversion != 's':

@@ -258,7 +258,9 @@ func joinText(self Value, a []Value) (Value, error) {
 		if i > 0 {
 			b.WriteString(sep)
 		}
-		b.WriteString(s)
+		if b.WriteString(s); b.Len() > maxItems {
+			return nil, tooBig()
+		}
 		i++
 	}
 	return S(b.String()), nil

@@ -183,6 +183,14 @@ func finite(x float64, in ...float64) (value.Value, error) {
 	return value.Float(x), nil
 }
 
+// repeat is strings.Repeat within what a template may print.
+func (c *call) repeat(s string, n int) (string, error) {
+	if limit := c.Limits().Output; n > 0 && len(s) > limit/n {
+		return "", value.Errorf("MemoryError", "%s: the result would be longer than %d bytes", c.Name, limit)
+	}
+	return strings.Repeat(s, max(n, 0)), nil
+}
+
 // choices lists allowed values for a message.
 func choices(of ...string) string {
 	quoted := make([]string, len(of))

@@ -75,7 +75,8 @@ func (o *jsonOptions) read(c *call) error {
 	})
 }
 
-func (o *jsonOptions) dump(v value.Value) (value.Value, error) {
+func (o *jsonOptions) dump(c *call) (value.Value, error) {
+	v := c.in
 	on := func(v value.Value) bool { return v != nil && value.Truth(v) }
 	out := value.JSONOptions{
 		SortKeys: on(o.sortKeys), Unicode: o.ascii != nil && !value.Truth(o.ascii),
@@ -90,7 +91,11 @@ func (o *jsonOptions) dump(v value.Value) (value.Value, error) {
 		if !ok {
 			return nil, typeErr("can't multiply sequence by non-int of type '%s'", n.Type())
 		}
-		out.Indent, out.Lines = strings.Repeat(" ", max(width, 0)), true
+		indent, err := c.repeat(" ", width)
+		if err != nil {
+			return nil, err
+		}
+		out.Indent, out.Lines = indent, true
 	}
 	if o.separators != nil {
 		pair, err := value.Items(o.separators)
@@ -107,6 +112,7 @@ func (o *jsonOptions) dump(v value.Value) (value.Value, error) {
 			}
 			*sep = s
 		}
+		out.Separators = true
 	}
 	if o.nan != nil && !value.Truth(o.nan) {
 		if err := refuseNaN(v, 0); err != nil {
@@ -168,7 +174,7 @@ func toJSON(c *call) (value.Value, error) {
 	if err := o.read(c); err != nil {
 		return nil, err
 	}
-	return o.dump(c.in)
+	return o.dump(c)
 }
 
 func toNiceJSON(c *call) (value.Value, error) {
@@ -178,7 +184,7 @@ func toNiceJSON(c *call) (value.Value, error) {
 	}
 	o.indent, o.sortKeys = c.args[0], c.args[1]
 	o.separators = value.Tuple{value.S(","), value.S(": ")}
-	return o.dump(c.in)
+	return o.dump(c)
 }
 
 func fromJSON(c *call) (value.Value, error) {

@@ -96,6 +96,27 @@ func newCall(c *jinja.Call, in value.Value, b jinja.Bound, a accept) (*call, err
 	return x, nil
 }
 
+// bounded refuses values that contain themselves, or one part of them so often that a
+// filter that walks through them does not end.
+func (c *call) bounded() error {
+	endless := func(v value.Value) bool { return v != nil && value.Endless(v) }
+	culprit := c.in
+	switch {
+	case endless(c.in):
+	case slices.ContainsFunc(c.args, endless):
+		culprit = c.args[slices.IndexFunc(c.args, endless)]
+	case slices.ContainsFunc(c.rest, endless):
+		culprit = c.rest[slices.IndexFunc(c.rest, endless)]
+	default:
+		i := slices.IndexFunc(c.kw, func(kw jinja.NamedArg) bool { return endless(kw.Val) })
+		if i < 0 {
+			return nil
+		}
+		culprit = c.kw[i].Val
+	}
+	return value.Errorf("RecursionError", "%s: the %s contains itself, or is too large", c.Name, culprit.Type())
+}
+
 // unknownBefore turns a mistake that may be due to a value not yet known into that value:
 // a check run must not fail because an earlier step was not run.
 func (c *call) unknownBefore(err error) error {
@@ -258,6 +279,9 @@ func (b *built) addFilter(g group, d *def) {
 		Sig: d.signature(),
 		Do: func(c *jinja.Call, in value.Value, bound jinja.Bound) (value.Value, error) {
 			x, err := newCall(c, in, bound, d.accept)
+			if err == nil {
+				err = x.bounded()
+			}
 			if err != nil {
 				return nil, err
 			}

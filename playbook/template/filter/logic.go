@@ -157,18 +157,26 @@ func comment(c *call) (value.Value, error) {
 	if err != nil {
 		return nil, err
 	}
+	prefix := given("prefix", border)
+	if prefix != "" && prefix != newline {
+		prefix += newline
+	}
+	before, err := c.repeat(prefix, prefixes)
+	if err != nil {
+		return nil, err
+	}
+	after, err := c.repeat(newline+given("postfix", border), postfixes)
+	if err != nil {
+		return nil, err
+	}
 	var b strings.Builder
 	if s := given("beginning", style.beginning); s != "" {
 		b.WriteString(s + newline)
 	}
-	if s := given("prefix", border); s == newline {
-		b.WriteString(strings.Repeat(s, prefixes))
-	} else if s != "" {
-		b.WriteString(strings.Repeat(s+newline, prefixes))
-	}
+	b.WriteString(before)
 	lines := decoration + strings.ReplaceAll(body, newline, newline+decoration)
 	b.WriteString(strings.ReplaceAll(lines, decoration+newline, border+newline))
-	b.WriteString(strings.Repeat(newline+given("postfix", border), postfixes))
+	b.WriteString(after)
 	if s := given("end", style.end); s != "" {
 		b.WriteString(newline + s)
 	}

@@ -94,7 +94,13 @@ type Plain string
 // Type implements value.Value.
 func (Plain) Type() string { return "plain" }
 
-type representer struct{ o Options }
+// maxNodes bounds the size of a document.
+const maxNodes = 1 << 21
+
+type representer struct {
+	o     Options
+	nodes int
+}
 
 func (r *representer) scalar(text string) *node {
 	n := &node{text: text, style: r.o.Style}
@@ -116,6 +122,9 @@ func (r *representer) str(text string) *node {
 func (r *representer) represent(v value.Value, depth int) (*node, error) {
 	if depth > maxDepth {
 		return nil, value.Errorf("RecursionError", "maximum recursion depth exceeded")
+	}
+	if r.nodes++; r.nodes > maxNodes {
+		return nil, value.Errorf("MemoryError", "the document would hold more than %d values", maxNodes)
 	}
 	switch v := v.(type) {
 	case value.None:

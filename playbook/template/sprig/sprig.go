@@ -129,9 +129,9 @@ func (f *function) check(c *jinja.Call, args []value.Value) error {
 		}
 		return fmt.Errorf("sprig.%s takes %s arguments, %d were given", f.name, want, len(args))
 	}
-	for _, arg := range args {
-		if u, ok := arg.(value.Unknown); ok {
-			return &value.UnknownError{U: u}
+	for i, arg := range args {
+		if value.Endless(arg) {
+			return value.Errorf("RecursionError", "sprig.%s: argument %d contains itself, or is too large", f.name, i+1)
 		}
 		if u, ok := value.HasUnknown(arg); ok {
 			return &value.UnknownError{U: u}
