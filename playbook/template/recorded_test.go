@@ -254,12 +254,12 @@ const (
 
 // strictDifferences are cases where orch --strict means to differ from ansible-core 2.19.
 var strictDifferences = map[string]string{
-	"{{ list_with_undefined[0] }}":                                          "a variable is templated whole, as in 2.18",
-	"{{ list_with_undefined | default('caught') }}":                         "a variable is templated whole, as in 2.18",
-	"{{ lookup('password', '/dev/null', nooption=1) | length }}":            "an option without effect is refused",
-	"{{ 1 if not t }}":                                                      elseless,
-	"x{{ 1 if not t }}":                                                     elseless,
-	"{{ l.__class__ }}":                                                     "no attribute reaches an interpreter: there is no sandbox to keep",
+	"{{ list_with_undefined[0] }}":                               "a variable is templated whole, as in 2.18",
+	"{{ list_with_undefined | default('caught') }}":              "a variable is templated whole, as in 2.18",
+	"{{ lookup('password', '/dev/null', nooption=1) | length }}": "an option without effect is refused",
+	"{{ 1 if not t }}":  elseless,
+	"x{{ 1 if not t }}": elseless,
+	"{{ l.__class__ }}": "no attribute reaches an interpreter: there is no sandbox to keep",
 	"{{ lookup('first_found', {'files': 'gone.txt,two.txt'}) | basename }}": "an option that is a list reads a text as one",
 	"{{ lookup('first_found', files=['gone.txt', 'two.txt']) | basename }}": "the option names files with and without terms",
 }
