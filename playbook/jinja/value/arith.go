@@ -360,7 +360,7 @@ func floatPower(a, b float64) (Value, error) {
 	case a < 0 && b != math.Floor(b) && !math.IsInf(a, 0) && !math.IsNaN(b):
 		return nil, valueErr("%s ** %s is a complex number, which is not supported", reprFloat(a), reprFloat(b))
 	}
-	f := pow(a, b)
+	f := PowFloat(a, b)
 	if math.IsInf(f, 0) && !math.IsInf(a, 0) && !math.IsInf(b, 0) {
 		return nil, Errorf("OverflowError", "(34, 'Numerical result out of range')")
 	}

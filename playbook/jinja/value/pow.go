@@ -8,9 +8,9 @@ import (
 // powPrecision leaves enough bits that the result rounds correctly.
 const powPrecision = 256
 
-// pow is a ** b rounded correctly, as the C library's pow is; math.Pow is off by a unit
-// in the last place too often, and the last place is printed.
-func pow(a, b float64) float64 {
+// PowFloat is a ** b rounded correctly, as the C library's pow is; math.Pow is off by a
+// unit in the last place too often, and the last place is printed.
+func PowFloat(a, b float64) float64 {
 	rough := math.Pow(a, b)
 	if rough == 0 || math.IsInf(rough, 0) || math.IsNaN(rough) || rough == 1 || math.Abs(b) < 1e-15 {
 		return rough

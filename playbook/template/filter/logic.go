@@ -124,6 +124,11 @@ func comment(c *call) (value.Value, error) {
 			}
 		}
 	}
+	return c.commented(body, style, opt)
+}
+
+// commented is body as a comment of a style, as the options change it.
+func (c *call) commented(body string, style commentStyle, opt map[string]*value.Value) (value.Value, error) {
 	given := func(name, otherwise string) string {
 		switch v := *opt[name]; {
 		case v == nil:

@@ -94,23 +94,7 @@ func power(c *call) (value.Value, error) {
 	if x == 0 && y < 0 {
 		return nil, valueErr("math domain error")
 	}
-	return finite(pow(x, y), x, y)
-}
-
-// pow is math.Pow, correctly rounded where it is not: math.Pow errs in the last digit
-// for fractional exponents, and 27 to the third root would not be 3.
-func pow(x, y float64) float64 {
-	r := math.Pow(x, y)
-	if x <= 0 || y == math.Trunc(y) || math.IsInf(r, 0) || math.IsNaN(r) || r == 0 {
-		return r
-	}
-	// One step of Newton's method on log(r) = y*log(x), in twice the precision.
-	hi, lo := log2x(x)
-	a := y * hi
-	aLo := math.FMA(y, hi, -a) + y*lo
-	bHi, bLo := log2x(r)
-	diff := (a - bHi) + (aLo - bLo)
-	return r + r*diff
+	return finite(value.PowFloat(x, y), x, y)
 }
 
 // ln is the natural logarithm, correctly rounded as glibc's is.
@@ -180,7 +164,7 @@ func root(c *call) (value.Value, error) {
 	case x < 0:
 		return nil, typeErr("root() can only be used on numbers: math domain error")
 	}
-	return finite(pow(x, 1/float64(base)), x)
+	return finite(value.PowFloat(x, 1/float64(base)), x)
 }
 
 // sizeUnits are the units by size, largest first.
@@ -205,8 +189,8 @@ func humanReadable(c *call) (value.Value, error) {
 	if !ok {
 		return nil, typeErr("human_readable() failed on bad input: a number is needed, not '%s'", c.in.Type())
 	}
-	unit := ""
-	if c.has(1) {
+	unit, chosen := "", c.has(1)
+	if chosen {
 		u, err := c.str(1)
 		if err != nil {
 			return nil, err
@@ -219,7 +203,7 @@ func humanReadable(c *call) (value.Value, error) {
 	}
 	for i, u := range sizeUnits {
 		last := i == len(sizeUnits)-1
-		if !last && (unit == "" && size < u.limit || unit != "" && unit != u.letter) {
+		if !last && (!chosen && size < u.limit || chosen && unit != u.letter) {
 			continue
 		}
 		suffix := u.letter + name[:1]
