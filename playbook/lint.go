@@ -1,6 +1,7 @@
 package playbook
 
 import (
+	"errors"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -143,6 +144,12 @@ func (l *linter) task(t *Task) {
 	l.useTask(t)
 	if t.Handler {
 		l.handler(t)
+	}
+	if t.Executable != "" {
+		var d *source.Diagnostic
+		if _, _, err := t.Program(); errors.As(err, &d) {
+			l.remarks = append(l.remarks, *d)
+		}
 	}
 	switch short(t.Module) {
 	case "include_tasks":

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"orch/playbook"
+	"orch/playbook/run"
 	"orch/playbook/source"
 )
 
@@ -28,6 +30,9 @@ not exist. --strict makes the warnings errors.`,
 			var diags source.Diagnostics
 			for _, pb := range j.playbooks {
 				diags = append(diags, j.loader.Lint(pb, known...)...)
+				for _, p := range pb.Plays {
+					diags = refuse(diags, run.Refused(p))
+				}
 			}
 			if diags = diags.Sorted(); f.project.strict {
 				diags = playbook.Strict(diags)
@@ -42,6 +47,17 @@ not exist. --strict makes the warnings errors.`,
 	f.project.add(cmd.Flags())
 	f.tags.add(cmd.Flags())
 	return cmd
+}
+
+// refuse makes errors of what a run refuses at once, wherever a linter's remark says it.
+func refuse(diags source.Diagnostics, refused []run.Refusal) source.Diagnostics {
+	for _, r := range refused {
+		diags = slices.DeleteFunc(diags, func(d source.Diagnostic) bool {
+			return source.Place(d.Pos) == source.Place(r.Diagnostic.Pos) && d.Msg == r.Diagnostic.Msg
+		})
+		diags = append(diags, r.Diagnostic)
+	}
+	return diags
 }
 
 // knownVariables names the variables of the inventory and the command line.

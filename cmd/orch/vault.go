@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"orch/playbook/settings"
+	"orch/playbook/source"
 	"orch/playbook/vault"
 )
 
@@ -197,7 +198,7 @@ func (j *vaultJob) each(cmd *cobra.Command, paths []string, done string, do func
 		}
 		result, err := do(text)
 		if err != nil {
-			return inputError(fmt.Errorf("%s: %w", path, err))
+			return j.unopened(cmd.Name(), path, err)
 		}
 		to := path
 		if j.output != "" {
@@ -250,6 +251,23 @@ func vaultDecrypt(j *vaultJob) *cobra.Command {
 	return cmd
 }
 
+// unopened is the error of a file that cannot be worked on, in the words of who is called
+// (ansible-core 2.18: VaultLib.decrypt adds the file's name, and who called it once more).
+func (j *vaultJob) unopened(verb, path string, err error) error {
+	if j.as == nil || !errors.Is(err, vault.ErrWrongPassword) {
+		return inputError(fmt.Errorf("%s: %w", path, err))
+	}
+	file := path
+	if verb != "view" {
+		file = source.Absolute(path)
+	}
+	text := "Decryption failed (no vault secrets were found that could decrypt)"
+	if verb == "view" || verb == "decrypt" {
+		text += " on " + file
+	}
+	return ansibleFail("%s for %s", text, file)
+}
+
 func (j *vaultJob) opened(text []byte) ([]byte, error) {
 	if !vault.Is(text) {
 		return nil, errors.New("input is not vault encrypted data")
@@ -272,7 +290,7 @@ func vaultView(j *vaultJob) *cobra.Command {
 				}
 				plain, err := j.opened(text)
 				if err != nil {
-					return inputError(fmt.Errorf("%s: %w", path, err))
+					return j.unopened(cmd.Name(), path, err)
 				}
 				if _, err := cmd.OutOrStdout().Write(plain); err != nil {
 					return err
@@ -313,7 +331,7 @@ func vaultEditor(j *vaultJob, verb string) *cobra.Command {
 				return inputError(err)
 			default:
 				if plain, err = j.opened(text); err != nil {
-					return inputError(fmt.Errorf("%s: %w", path, err))
+					return j.unopened(cmd.Name(), path, err)
 				}
 				if key, err = j.keyOf(text); err != nil {
 					return err

@@ -12,7 +12,7 @@ import (
 // Debug prints a message or a variable.
 type Debug struct {
 	// What to print.
-	Msg value.Value
+	Msg value.Value `orch:"null"`
 	// Name of the variable, or an expression, to print.
 	Var value.Value
 	// Print only at this verbosity (-v is 1) or above.

@@ -209,6 +209,7 @@ func (d *decoder) arg(field reflect.Value, a *Arg, v value.Value, path []string)
 		// As in Ansible: null is "not given" for what is optional and has no default, and a
 		// mistake otherwise, unless the type takes it.
 		switch {
+		case a.null:
 		case !a.Required && a.Default == "":
 			return
 		case a.Type == "raw":

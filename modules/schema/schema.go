@@ -67,6 +67,7 @@ type Arg struct {
 	field string // name of the Go field
 	index []int  // of the Go field, through embedded structs
 	rest  bool   // takes every argument that has no field of its own
+	null  bool   // null is a value of it, not the want of one
 	typ   reflect.Type
 }
 
@@ -196,6 +197,8 @@ func (a *Arg) parseTag(tag string) error {
 			a.Type = "path"
 		case "rest":
 			a.rest = true
+		case "null":
+			a.null = true
 		case "enum":
 			a.Choices = strings.Split(val, "|")
 		case "default":

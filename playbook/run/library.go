@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -14,85 +13,15 @@ import (
 	hostmod "orch/modules/host"
 	"orch/playbook"
 	"orch/playbook/jinja/value"
-	"orch/playbook/source"
 	"orch/playbook/template"
 	"orch/playbook/vars"
 	"orch/transport"
 )
 
-// A style is how a program that is a module takes its arguments (ansible-core 2.18:
-// executor/module_common).
-type style int
-
-const (
-	styleOld    style = iota // a file of k=v words
-	styleJSON                // WANT_JSON: a file of JSON
-	styleBinary              // the same, and no interpreter
-	styleInline              // the JSON is put into its text
-	stylePython              // imports ansible.module_utils
-	stylePowerShell
-)
-
-const inlineArgs = "<<INCLUDE_ANSIBLE_MODULE_JSON_ARGS>>"
-
-var (
-	importsUtils = source.Lazy(`from +\.{2,} *module_utils.* +import |` +
-		`from +ansible_collections\.[^.]+\.[^.]+\.plugins\.module_utils.* +import |` +
-		`import +ansible_collections\.[^.]+\.[^.]+\.plugins\.module_utils|` +
-		`from +ansible\.module_utils.* +import |import +ansible\.module_utils\.|#<<INCLUDE_ANSIBLE_MODULE_COMMON>>`)
-	isPowerShell = source.Lazy(`(?i)# POWERSHELL_COMMON|#Requires -(?:Module|Version)|#AnsibleRequires -(?:OSVersion|PowerShell|CSharpUtil)`)
-)
-
-func styleOf(program []byte) style {
-	switch {
-	case isBinary(program):
-		return styleBinary
-	case importsUtils().Match(program):
-		return stylePython
-	case isPowerShell().Match(program):
-		return stylePowerShell
-	case bytes.Contains(program, []byte(inlineArgs)):
-		return styleInline
-	case bytes.Contains(program, []byte("WANT_JSON")):
-		return styleJSON
-	}
-	return styleOld
-}
-
-// isBinary looks for bytes that text does not have.
-func isBinary(program []byte) bool {
-	return slices.ContainsFunc(program[:min(len(program), 1024)], func(c byte) bool {
-		return c == 0x7f || c < 0x20 && !strings.ContainsRune("\a\b\t\n\f\r\x1b", rune(c))
-	})
-}
-
-// readModule reads the program of a task and says how it takes its arguments. The error
-// is of a program that cannot be run as a module, at the task.
-func readModule(t *playbook.Task) ([]byte, style, error) {
-	program, err := os.ReadFile(t.Executable)
-	d := &source.Diagnostic{Pos: t.Pos}
-	if err != nil {
-		d.Msg = fmt.Sprintf("module %q: %v", t.Action, err)
-		return nil, 0, d
-	}
-	s := styleOf(program)
-	switch s {
-	case stylePython:
-		d.Msg = fmt.Sprintf("module %q is the Python program %s, which imports ansible.module_utils: "+
-			"such modules are not supported, that library is not there on hosts", t.Action, t.Executable)
-		d.Hint = "programs that read a file of arguments (old style, WANT_JSON) and binaries run as modules"
-		return nil, s, d
-	case stylePowerShell:
-		d.Msg = fmt.Sprintf("module %q is the PowerShell program %s: such modules are not supported", t.Action, t.Executable)
-		return nil, s, d
-	}
-	return program, s, nil
-}
-
 // executable runs a program from a library folder as the module it is.
 func (w *work) executable(ctx context.Context, o *outcome, c *call) (modules.Result, error) {
 	file := w.t.src.Executable
-	program, style, err := readModule(w.t.src)
+	program, style, err := w.t.src.Program()
 	if err != nil {
 		return modules.Result{}, err
 	}
@@ -103,9 +32,9 @@ func (w *work) executable(ctx context.Context, o *outcome, c *call) (modules.Res
 	e := &hostmod.Executable{Name: filepath.Base(file)}
 	content := control.Content{Path: file}
 	switch style {
-	case styleOld:
+	case playbook.StyleOld:
 		e.Args = words(args)
-	case styleInline:
+	case playbook.StyleInline:
 		text, err := value.JSON(args, value.JSONOptions{})
 		if err != nil {
 			return modules.Result{}, fmt.Errorf("arguments of %s: %w", w.t.src.Action, err)
@@ -118,7 +47,7 @@ func (w *work) executable(ctx context.Context, o *outcome, c *call) (modules.Res
 		}
 		e.Args = []byte(text)
 	}
-	if style != styleBinary {
+	if style != playbook.StyleBinary {
 		if err := w.interpreter(e, program, c.site.scope); err != nil {
 			return modules.Result{}, err
 		}
@@ -137,7 +66,7 @@ func inlined(program []byte, args string) []byte {
 		{`"<<INCLUDE_ANSIBLE_MODULE_COMPLEX_ARGS>>"`, value.Repr(value.S(args))},
 		{`"<<ANSIBLE_VERSION>>"`, "'" + vars.AnsibleVersion + "'"},
 		{"<<SELINUX_SPECIAL_FILESYSTEMS>>", strings.Join(selinuxSpecial, ",")},
-		{inlineArgs, args},
+		{playbook.InlineArgs, args},
 	} {
 		program = bytes.ReplaceAll(program, []byte(r[0]), []byte(r[1]))
 	}

@@ -47,8 +47,8 @@ type origin struct {
 	handler  bool
 }
 
-// play runs a play, batch by batch.
-func (e *engine) play(src *playbook.Play, pb *playbook.Playbook, number string) error {
+// newPlay makes a play ready for what is asked of it before its batches.
+func (e *engine) newPlay(src *playbook.Play, pb *playbook.Playbook, number string) *play {
 	basedir := filepath.Dir(pb.Path)
 	if src.Dir != "" {
 		basedir = src.Dir
@@ -61,6 +61,12 @@ func (e *engine) play(src *playbook.Play, pb *playbook.Playbook, number string) 
 		basedir: basedir, removed: map[string]bool{},
 	}
 	p.vars = e.cfg.Vars.Play(src, vars.PlayOptions{Basedir: basedir})
+	return p
+}
+
+// play runs a play, batch by batch.
+func (e *engine) play(src *playbook.Play, pb *playbook.Playbook, number string) error {
+	p := e.newPlay(src, pb, number)
 	if err := p.prompt(); err != nil {
 		return err
 	}

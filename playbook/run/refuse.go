@@ -1,8 +1,10 @@
 package run
 
 import (
+	"errors"
 	"strings"
 
+	"orch/inventory"
 	"orch/playbook"
 	"orch/playbook/jinja/value"
 	"orch/playbook/source"
@@ -43,44 +45,91 @@ func (p *play) warnReserved() {
 }
 
 // refuse reports what of the playbooks cannot be run, before anything is touched: modules
-// that are programs of a kind that is not supported. In files that are included
-// dynamically they are errors when they are reached.
+// that are programs of a kind that is not supported, in tasks that this run may come to. In
+// files that are included dynamically, and in plays whose hosts an earlier play adds, they
+// are errors when they are reached.
 func (e *engine) refuse() error {
 	var ds source.Diagnostics
-	for _, pb := range e.cfg.Playbooks {
-		for _, p := range pb.Plays {
-			lists := [][]playbook.Node{p.PreTasks, p.Tasks, p.PostTasks, p.Handlers}
-			for _, r := range p.Roles {
-				lists = append(lists, []playbook.Node{r.Body}, r.Handlers)
+	for i, pb := range e.cfg.Playbooks {
+		for j, src := range pb.Plays {
+			refused := Refused(src)
+			if len(refused) == 0 {
+				continue
 			}
-			for _, list := range lists {
-				refuseNodes(&ds, list)
+			p := e.newPlay(src, pb, playNumber(i, j))
+			if p.reaches() {
+				ds = append(ds, p.due(refused)...)
 			}
 		}
 	}
 	return ds.Sorted().Err()
 }
 
-func refuseNodes(ds *source.Diagnostics, list []playbook.Node) {
+// due are the mistakes of tasks that tags do not leave out.
+func (p *play) due(refused []Refusal) source.Diagnostics {
+	var ds source.Diagnostics
+	for _, r := range refused {
+		if t := p.newTask(r.Task, origin{}); r.Task.Handler || p.selected(t) {
+			ds = append(ds, r.Diagnostic)
+		}
+	}
+	return ds
+}
+
+// reaches says whether the play has hosts, as far as that is known before the run.
+func (p *play) reaches() bool {
+	pattern, err := p.pattern()
+	if err != nil {
+		return true
+	}
+	var terms []string
+	for _, s := range pattern {
+		terms = append(terms, inventory.SplitPattern(s)...)
+	}
+	inv := p.run.cfg.Inventory
+	hosts, err := inv.MatchTerms(terms)
+	if err != nil {
+		return !errors.As(err, new(*inventory.NoMatch))
+	}
+	hosts, err = inv.Narrow(hosts, p.run.cfg.Limit)
+	return err != nil || len(hosts) > 0
+}
+
+// A Refusal is a task that cannot be run.
+type Refusal struct {
+	Task       *playbook.Task
+	Diagnostic source.Diagnostic
+}
+
+// Refused are the tasks of a play, those of dynamic includes apart, that cannot be run.
+func Refused(p *playbook.Play) []Refusal {
+	var out []Refusal
+	lists := [][]playbook.Node{p.PreTasks, p.Tasks, p.PostTasks, p.Handlers}
+	for _, r := range p.Roles {
+		lists = append(lists, []playbook.Node{r.Body}, r.Handlers)
+	}
+	for _, list := range lists {
+		out = refused(out, list)
+	}
+	return out
+}
+
+func refused(out []Refusal, list []playbook.Node) []Refusal {
 	for _, n := range list {
 		switch n := n.(type) {
 		case *playbook.Task:
-			refuse(ds, n)
-		case *playbook.Block:
-			if n == nil {
+			var d *source.Diagnostic
+			if n.Executable == "" {
 				continue
 			}
-			refuseNodes(ds, n.Block)
-			refuseNodes(ds, n.Rescue)
-			refuseNodes(ds, n.Always)
+			if _, _, err := n.Program(); errors.As(err, &d) {
+				out = append(out, Refusal{n, *d})
+			}
+		case *playbook.Block:
+			if n != nil {
+				out = refused(refused(refused(out, n.Block), n.Rescue), n.Always)
+			}
 		}
 	}
-}
-
-func refuse(ds *source.Diagnostics, t *playbook.Task) {
-	if t.Executable != "" {
-		if _, _, err := readModule(t); err != nil {
-			*ds = append(*ds, diagnose(err, t.Pos))
-		}
-	}
+	return out
 }

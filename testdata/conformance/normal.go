@@ -18,6 +18,8 @@ var varying = []struct {
 	{regexp.MustCompile(`ansible-local-[0-9a-z_]+/tmp[0-9a-z_]+`), "ansible-local/tmp"},
 	{regexp.MustCompile(`\bj[0-9]+\.[0-9]+\b`), "jID"},
 	{regexp.MustCompile(`"timedout": \{"frame": "[^"]*", `), `"timedout": {`},
+	// What moves a terminal's cursor.
+	{regexp.MustCompile(`\r\n`), "\n"},
 	// Python's tracebacks.
 	{regexp.MustCompile(`An exception occurred during task execution[^\n]*\n`), ""},
 	// SSH clients have their own words.
