@@ -91,6 +91,9 @@ func podStatus(o object) Status {
 	case Hold:
 		return progressing(t.Reason, "%s", t.Message)
 	}
+	if c, ok := o.condition("PodScheduled"); ok && c.str("status") == "False" { // SchedulingGated
+		return progressing(c.str("reason"), "%s", c.str("message"))
+	}
 	return progressing(orElse(o.str("status", "phase"), "Pending"), "not ready yet")
 }
 
