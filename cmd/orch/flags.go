@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -66,8 +67,8 @@ func (f *vaultFlags) sourcesFor(s *settings.Settings) []vault.Source {
 		list = append(list, vault.ParseSource(id))
 	}
 	files := f.files
-	if path := s.Path("DEFAULT_VAULT_PASSWORD_FILE"); path != "" && len(files) == 0 {
-		files = []string{path}
+	if path := s.Path("DEFAULT_VAULT_PASSWORD_FILE"); path != "" && !slices.Contains(files, path) {
+		files = append(slices.Clone(files), path) // it is tried beside those of flags
 	}
 	for _, file := range files {
 		list = append(list, vault.Source{ID: s.Str("DEFAULT_VAULT_IDENTITY"), File: file})

@@ -244,7 +244,11 @@ func (s *inventoryShow) dump(d *value.Dict) (string, error) {
 		err = enc.Encode(value.ToGo(d))
 		text = b.String()
 	default:
-		text, err = value.JSON(d, value.JSONOptions{Indent: "    ", SortKeys: true, Unicode: true, Default: sealedJSON})
+		o := value.JSONOptions{Indent: "    ", SortKeys: true, Unicode: true, Default: sealedJSON}
+		if text, err = value.JSON(d, o); err != nil { // keys of several types have no order
+			o.SortKeys = false
+			text, err = value.JSON(d, o)
+		}
 	}
 	if err != nil {
 		return "", fmt.Errorf("print inventory: %w", err)
