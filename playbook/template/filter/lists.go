@@ -59,8 +59,10 @@ func flattenFilter(c *call) (value.Value, error) {
 		if err != nil && slices.ContainsFunc(items, isSequence) { // Python compares no sooner
 			return nil, err
 		}
-		levels, _ = asInt(n)
-		levels = max(levels, 0)
+		if big, ok := n.(*value.BigInt); !ok || big.V.Sign() < 0 { // beyond 64 bits is all the way
+			levels, _ = asInt(n)
+			levels = max(levels, 0)
+		}
 	}
 	out, err := flatten(items, levels, c.truth(1))
 	return newList(out), err
