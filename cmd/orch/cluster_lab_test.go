@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -30,14 +31,36 @@ func (k kubectl) run(t *testing.T, args ...string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// finished lists the hosts of the results of a task in their order.
-func finished(t *testing.T, events, task string) (hosts []string) {
+// A finish is the result of a task on a host, as an event tells it.
+type finish struct {
+	Host   string
+	Result struct {
+		Steps []struct {
+			Title  string
+			Effect int
+		}
+	}
+}
+
+// changes are the titles of the steps that change something, or would.
+func (f finish) changes() (titles []string) {
+	for _, s := range f.Result.Steps {
+		if s.Effect == 0 {
+			titles = append(titles, s.Title)
+		}
+	}
+	return titles
+}
+
+// finishes lists the results of a task in their order.
+func finishes(t *testing.T, events, task string) (all []finish) {
 	t.Helper()
 	names := map[int]string{}
 	for line := range strings.Lines(events) {
 		var ev struct {
-			Event, Name, Host string
-			Task              int
+			Event, Name string
+			Task        int
+			finish
 		}
 		if err := json.Unmarshal([]byte(line), &ev); err != nil {
 			t.Fatalf("%v: %s", err, line)
@@ -47,9 +70,18 @@ func finished(t *testing.T, events, task string) (hosts []string) {
 			names[ev.Task] = ev.Name
 		case "task_done":
 			if names[ev.Task] == task {
-				hosts = append(hosts, ev.Host)
+				all = append(all, ev.finish)
 			}
 		}
+	}
+	return all
+}
+
+// finished lists the hosts of the results of a task in their order.
+func finished(t *testing.T, events, task string) (hosts []string) {
+	t.Helper()
+	for _, f := range finishes(t, events, task) {
+		hosts = append(hosts, f.Host)
 	}
 	return hosts
 }
@@ -102,6 +134,12 @@ func TestLabShopLive(t *testing.T) {
 	first.want(t, "the first run", 0)
 	if hosts := finished(t, first.out, apply); fmt.Sprint(hosts) != "[live-one live-two]" {
 		t.Errorf("rolled out to %v", hosts)
+	}
+	// The check said what the run then did.
+	for i, f := range finishes(t, first.out, apply) {
+		if said, did := finishes(t, checked.out, apply)[i].changes(), f.changes(); len(did) < 8 || !slices.Equal(said, did) {
+			t.Errorf("%s: the check said\n%q\nthe run did\n%q", f.Host, said, did)
+		}
 	}
 	// One after the other: the first cluster serves before the second one is begun.
 	if i, j := strings.Index(first.out, `"host":"live-one"`), strings.Index(first.out, `"host":"live-two"`); strings.Count(first.out[i:j], "http://10.244.") == 0 {

@@ -442,7 +442,7 @@ func (a *ansible) dump(t run.TaskStart, r run.Result) string {
 			if strings.HasPrefix(name, "_ansible_") || name == "failed" || name == "skipped" || name == "warnings" || name == "deprecations" {
 				continue
 			}
-			if name == "diff" && a.o.Verbosity < 3 || name == "exception" {
+			if name == "diff" && a.o.Verbosity < 3 || name == "exception" || name == "results" && r.Status == run.Skipped {
 				continue
 			}
 			d.SetStr(name, v)
