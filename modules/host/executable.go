@@ -35,6 +35,9 @@ type Executable struct {
 	Discover    bool
 	// Args is the content of the arguments' file; nil: there is none.
 	Args []byte
+	// Job says that the result is a job's, which keeps what the program said on stderr
+	// (ansible-core 2.18: async_wrapper).
+	Job bool
 }
 
 // pythons are tried in this order: the system's before those of ansible-core 2.18's
@@ -81,6 +84,9 @@ func (e *Executable) run(ctx context.Context, t modules.Target, out *modules.Ans
 		return fileFailure(err)
 	}
 	*out = readAnswer(o, argv[0])
+	if e.Job && o.Stderr != "" {
+		out.Set("stderr", o.Stderr)
+	}
 	return nil
 }
 

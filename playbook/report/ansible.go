@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -100,13 +101,17 @@ func (a *ansible) event(ev run.Event) {
 	case run.Retry:
 		a.retry(ev)
 	case run.AsyncPoll:
+		if ev.Job == "" { // hidden by no_log
+			a.display(fmt.Sprintf("ASYNC POLL on %s: jid=None started=None finished=None", ev.Host), darkGray)
+			return
+		}
 		a.display(fmt.Sprintf("ASYNC POLL on %s: jid=%s started=%d finished=%d", ev.Host, ev.Job, one(ev.Started), one(ev.Finished)), darkGray)
 	case run.AsyncDone:
 		switch {
 		case ev.Failed:
-			a.display(fmt.Sprintf("ASYNC FAILED on %s: jid=%s", ev.Host, ev.Job), darkGray)
+			a.display(fmt.Sprintf("ASYNC FAILED on %s: jid=%s", ev.Host, cmp.Or(ev.Job, "None")), darkGray)
 		case !a.o.HideOK:
-			a.display(fmt.Sprintf("ASYNC OK on %s: jid=%s", ev.Host, ev.Job), darkGray)
+			a.display(fmt.Sprintf("ASYNC OK on %s: jid=%s", ev.Host, cmp.Or(ev.Job, "None")), darkGray)
 		}
 	case run.TaskDone:
 		a.done(ev)

@@ -88,7 +88,7 @@ func (w *work) wait(ctx context.Context, c *call, job *hostmod.Job) (modules.Res
 		if last.Truth("finished") || got.Failure != nil || got.Skipped {
 			break
 		}
-		w.b.run.emit(AsyncPoll{ID: w.t.id, Host: w.h.name, Job: job.ID, Started: last.Truth("started"), Finished: false})
+		w.b.run.emit(AsyncPoll{ID: w.t.id, Host: w.h.name, Job: c.shown(job), Started: last.Truth("started"), Finished: false})
 	}
 	if !last.Truth("finished") {
 		return w.late(c, job, last)
@@ -97,13 +97,21 @@ func (w *work) wait(ctx context.Context, c *call, job *hostmod.Job) (modules.Res
 	if _, err := c.site.host(ctx, hostmod.JobModule, job, modules.Options{}); err != nil {
 		return res, err
 	}
-	w.b.run.emit(AsyncDone{ID: w.t.id, Host: w.h.name, Job: job.ID, Failed: res.Failure != nil})
+	w.b.run.emit(AsyncDone{ID: w.t.id, Host: w.h.name, Job: c.shown(job), Failed: res.Failure != nil})
 	return res, finish(&res)
+}
+
+// shown is the name of a job in events: under no_log it is a part of the result as well.
+func (c *call) shown(job *hostmod.Job) string {
+	if c.site.o.noLog {
+		return ""
+	}
+	return job.ID
 }
 
 // late is the failure of a job that was not done in time. It goes on until its own limit.
 func (w *work) late(c *call, job *hostmod.Job, last modules.Answer) (modules.Result, error) {
-	w.b.run.emit(AsyncDone{ID: w.t.id, Host: w.h.name, Job: job.ID, Failed: true})
+	w.b.run.emit(AsyncDone{ID: w.t.id, Host: w.h.name, Job: c.shown(job), Failed: true})
 	fill(&last)
 	var out modules.Answer
 	out.Set("async_result", last)

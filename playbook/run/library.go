@@ -29,7 +29,7 @@ func (w *work) executable(ctx context.Context, o *outcome, c *call) (modules.Res
 	if err != nil {
 		return modules.Result{}, err
 	}
-	e := &hostmod.Executable{Name: filepath.Base(file)}
+	e := &hostmod.Executable{Name: filepath.Base(file), Job: c.async > 0}
 	content := control.Content{Path: file}
 	switch style {
 	case playbook.StyleOld:
