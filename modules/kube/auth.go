@@ -46,8 +46,8 @@ type Auth struct {
 	Proxy string
 	// Hosts reached without the proxy, with commas between them.
 	NoProxy string
-	// Headers for the proxy; refused, name them in the proxy's URL.
-	ProxyHeaders map[string]string
+	// Headers for the proxy.
+	ProxyHeaders ProxyHeaders
 	// Does nothing, and says so once: tokens are not written back.
 	PersistConfig *bool
 	// User to act as.
@@ -56,12 +56,29 @@ type Auth struct {
 	ImpersonateGroups []string
 }
 
-// validateAuth refuses what is not supported, by name.
-func (a *Auth) validateAuth() error {
-	if len(a.ProxyHeaders) > 0 {
-		return fmt.Errorf("proxy_headers is not supported: put user and password into the proxy's URL")
+// ProxyHeaders are what the proxy is told, and nobody behind it; each is also read from
+// K8S_AUTH_PROXY_HEADERS_NAME.
+type ProxyHeaders struct {
+	// User and password for the API server, as user:password, in a header Authorization.
+	BasicAuth string `orch:"secret"`
+	// User and password for the proxy, as user:password.
+	ProxyBasicAuth string `orch:"secret"`
+	// What the client calls itself.
+	UserAgent string
+}
+
+// header is how kubernetes.core sends them: urllib3's make_headers.
+func (p ProxyHeaders) header() http.Header {
+	h := http.Header{}
+	for name, pair := range map[string]string{"Authorization": p.BasicAuth, "Proxy-Authorization": p.ProxyBasicAuth} {
+		if pair != "" {
+			h.Set(name, "Basic "+base64.StdEncoding.EncodeToString([]byte(pair)))
+		}
 	}
-	return nil
+	if p.UserAgent != "" {
+		h.Set("User-Agent", p.UserAgent)
+	}
+	return h
 }
 
 // A Lookup reads a variable of the environment.
@@ -84,6 +101,9 @@ func (a Auth) fill(env Lookup) Auth {
 	text(&a.CACert, "SSL_CA_CERT")
 	text(&a.Proxy, "PROXY")
 	text(&a.NoProxy, "NO_PROXY")
+	text(&a.ProxyHeaders.BasicAuth, "PROXY_HEADERS_BASIC_AUTH")
+	text(&a.ProxyHeaders.ProxyBasicAuth, "PROXY_HEADERS_PROXY_BASIC_AUTH")
+	text(&a.ProxyHeaders.UserAgent, "PROXY_HEADERS_USER_AGENT")
 	text(&a.ImpersonateUser, "IMPERSONATE_USER")
 	if v, ok := env("K8S_AUTH_KUBECONFIG"); ok && len(a.Kubeconfig) == 0 {
 		a.Kubeconfig, _ = json.Marshal(v)
@@ -271,6 +291,14 @@ func (a Auth) apply(c *rest.Config) error {
 			}
 			return u, nil
 		}
+		// The innermost wrapper is given the transport itself.
+		headers := a.ProxyHeaders.header()
+		c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			if t, ok := next.(*http.Transport); ok && len(headers) > 0 {
+				t.ProxyConnectHeader = headers
+			}
+			return next
+		})
 	}
 	if a.ImpersonateUser != "" {
 		c.Impersonate.UserName = a.ImpersonateUser

@@ -158,9 +158,6 @@ type Preconditions struct {
 
 // Validate implements modules.Validator.
 func (k *K8s) Validate() error {
-	if err := k.validateAuth(); err != nil {
-		return err
-	}
 	given := 0
 	for _, ok := range []bool{len(k.ResourceDefinition) > 0, k.Src != "", len(k.Template) > 0} {
 		given += btoi(ok)

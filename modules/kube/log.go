@@ -71,7 +71,7 @@ func (k *K8sLog) Validate() error {
 	if _, err := pattern(k.FollowUntil); err != nil {
 		return fmt.Errorf("follow_until: %w", err)
 	}
-	return k.validateAuth()
+	return nil
 }
 
 // pattern compiles an expression; nil for none.

@@ -187,7 +187,6 @@ func TestValidateRefusesByName(t *testing.T) {
 		"mutually exclusive: apply|force":                    {Src: "x", Apply: true, Force: true},
 		"merge_type: unknown value":                          {Src: "x", MergeType: []string{"deep"}},
 		"label_selectors:":                                   {Src: "x", LabelSelectors: []string{"a in ("}},
-		"proxy_headers is not supported":                     {Src: "x", Auth: Auth{ProxyHeaders: map[string]string{"a": "b"}}},
 	} {
 		if err := k.Validate(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("error %v, want %q", err, want)

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"orch/modules"
+	"orch/modules/schema"
 	"orch/playbook/jinja/value"
 	"orch/playbook/source"
 )
@@ -154,18 +155,35 @@ func (r *Redactor) learn(v value.Value) {
 
 // secretArgs makes the values of arguments tagged secret secrets.
 func (w *work) secretArgs(args *value.Dict) {
-	if w.t.spec == nil {
-		return
+	if w.t.spec != nil {
+		w.b.run.secretArgs(w.t.spec.Args, args)
 	}
-	for i := range w.t.spec.Args {
-		arg := &w.t.spec.Args[i]
-		if !arg.Secret {
-			continue
-		}
+}
+
+func (e *engine) secretArgs(list []schema.Arg, args *value.Dict) {
+	for i := range list {
+		arg := &list[i]
 		for _, name := range append([]string{arg.Name}, arg.Aliases...) {
-			if v, ok := args.GetStr(name); ok {
-				w.b.run.addSecrets(v)
+			v, ok := args.GetStr(name)
+			switch {
+			case !ok:
+			case arg.Secret:
+				e.addSecrets(v)
+			default:
+				e.secretOptions(arg.Options, v)
 			}
+		}
+	}
+}
+
+// secretOptions looks for secrets among the options of a mapping, or of those in a list.
+func (e *engine) secretOptions(options []schema.Arg, v value.Value) {
+	switch v := v.(type) {
+	case *value.Dict:
+		e.secretArgs(options, v)
+	case *value.List:
+		for _, item := range v.Items {
+			e.secretOptions(options, item)
 		}
 	}
 }
